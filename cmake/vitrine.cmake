@@ -1,0 +1,39 @@
+# One CMake target a folder. `vitrine_library(devices DEPENDS base memory)` makes, from the folder's
+# sources, the library vitrine_devices (every *.cc that is not a test) and the test program
+# devices_test (every *_test.cc). The DEPENDS lists are the dependency rules of ARCHITECTURE.md: a folder
+# can include only what it names; scripts/check-includes holds the same rules for headers.
+
+set(VITRINE_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough -Werror)
+
+add_library(vitrine_options INTERFACE)
+target_include_directories(vitrine_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+target_compile_options(vitrine_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${VITRINE_WARNINGS}>)
+if(VITRINE_SANITIZE)
+  target_compile_options(vitrine_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
+                                                   -fno-omit-frame-pointer)
+  target_link_options(vitrine_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+function(vitrine_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(TRANSFORM ARG_DEPENDS PREPEND vitrine_)
+
+  if(sources)
+    add_library(vitrine_${name} STATIC ${sources})
+    target_link_libraries(vitrine_${name} PUBLIC vitrine_options fmt::fmt ${ARG_DEPENDS} ${ARG_LINK})
+  else()
+    add_library(vitrine_${name} INTERFACE)
+    target_link_libraries(vitrine_${name} INTERFACE vitrine_options fmt::fmt ${ARG_DEPENDS} ${ARG_LINK})
+  endif()
+
+  if(tests AND BUILD_TESTING)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE vitrine_${name} GTest::gtest GTest::gtest_main GTest::gmock)
+    include(GoogleTest)
+    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
+  endif()
+endfunction()

@@ -1,0 +1,171 @@
+// The guest's physical address space: which addresses are RAM, ROM, a device's registers, or nothing.
+//
+//      placements (who put what where, with a priority)          regions (what is found: sorted, disjoint)
+//      ┌───────────── RAM, priority 0 ──────────────┐
+//            ┌─ VGA window, 1 ─┐  ┌─ BIOS shadow, 1 ─┐    ──►   RAM │ VGA │ RAM │ ROM │ RAM │ nothing …
+//
+// Placements come and go while the guest runs (PAM registers, PCI BARs, A20); each change makes the
+// regions anew, raises generation() and tells every listener, which then forgets cached translations.
+//
+// Every write to guest memory that does not come from a vCPU's own fast path (DMA, loaders, debugger)
+// goes through write() or note_write(), which tells the watcher of the page.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/addresses.h"
+#include "memory/ram_block.h"
+
+namespace vitrine::memory {
+
+/// A device's registers in the physical address space. Accesses are 1, 2, 4 or 8 bytes and never cross
+/// the device's window; `offset` counts from the start of the device (Placement::offset included).
+class MemoryDevice {
+ public:
+  virtual ~MemoryDevice() = default;
+  [[nodiscard]] virtual uint64_t read_memory(uint64_t offset, unsigned size) = 0;
+  virtual void write_memory(uint64_t offset, unsigned size, uint64_t value) = 0;
+};
+
+/// What someone wants at an address range. Ranges are whole pages.
+struct Placement {
+  PhysicalAddress start;
+  uint64_t size = 0;
+  int priority = 0;  ///< The highest wins; among equals the latest.
+
+  RamBlock* read_block = nullptr;   ///< Where reads and fetches go, if to storage.
+  uint64_t read_offset = 0;         ///< Byte offset in read_block of `start`.
+  RamBlock* write_block = nullptr;  ///< Where writes go, if to storage. Null beside a read_block: ROM, writes are lost.
+  uint64_t write_offset = 0;
+  MemoryDevice* device = nullptr;  ///< Reads and writes that do not go to storage.
+  uint64_t offset = 0;             ///< Added to the offset within the range before the device sees it.
+
+  [[nodiscard]] static Placement ram(PhysicalAddress start, uint64_t size, RamBlock& block, uint64_t offset,
+                                     int priority = 0);
+  [[nodiscard]] static Placement rom(PhysicalAddress start, uint64_t size, RamBlock& block, uint64_t offset,
+                                     int priority = 0);
+  [[nodiscard]] static Placement mmio(PhysicalAddress start, uint64_t size, MemoryDevice& device, uint64_t offset = 0,
+                                      int priority = 0);
+};
+
+/// A run of physical addresses that are all served by the same placement, or by nothing (every pointer null).
+struct Region {
+  PhysicalAddress start;
+  PhysicalAddress last;  ///< inclusive
+  RamBlock* read_block = nullptr;
+  uint64_t read_offset = 0;
+  RamBlock* write_block = nullptr;
+  uint64_t write_offset = 0;
+  MemoryDevice* device = nullptr;
+  uint64_t device_offset = 0;
+
+  /// Where a byte of the region can be read, or null (a device, or nothing). `address` lies in the region.
+  [[nodiscard]] MachineAddress read_pointer(PhysicalAddress address) const {
+    if (read_block == nullptr) return {};
+    return MachineAddress(read_block->data() + read_offset + (address.value - start.value));
+  }
+  /// Where a byte can be written, or null. The page may be watched: see write_page().
+  [[nodiscard]] MachineAddress write_pointer(PhysicalAddress address) const {
+    if (write_block == nullptr) return {};
+    return MachineAddress(write_block->data() + write_offset + (address.value - start.value));
+  }
+  /// Index within write_block of the page that `address` lies in.
+  [[nodiscard]] uint64_t write_page(PhysicalAddress address) const {
+    return (write_offset + (address.value - start.value)) >> kPageShift;
+  }
+  [[nodiscard]] uint64_t read_page(PhysicalAddress address) const {
+    return (read_offset + (address.value - start.value)) >> kPageShift;
+  }
+};
+
+/// Told when what lies where has changed.
+class MapListener {
+ public:
+  virtual ~MapListener() = default;
+  virtual void physical_map_changed() = 0;
+};
+
+/// Told when a page with Watch bits is about to be written by someone other than the watcher itself.
+class WriteListener {
+ public:
+  virtual ~WriteListener() = default;
+  /// `page` is an index within `block`. Called before the bytes change, and again for each write while a bit stays set.
+  virtual void watched_page_written(RamBlock& block, uint64_t page, uint8_t watches) = 0;
+};
+
+using PlacementId = unsigned;
+
+class PhysicalMap {
+ public:
+  /// Bits of a physical address that exist (PAE: 36).
+  static constexpr unsigned kAddressBits = 36;
+  static constexpr uint64_t kAddressMask = (uint64_t{1} << kAddressBits) - 1;
+
+  PhysicalMap();
+  PhysicalMap(const PhysicalMap&) = delete;
+  PhysicalMap& operator=(const PhysicalMap&) = delete;
+
+  /// The block and device must outlive the placement.
+  PlacementId add(const Placement& placement);
+  void remove(PlacementId id);
+  /// Puts something else in a placement's stead, in one change.
+  void replace(PlacementId id, const Placement& placement);
+
+  /// The A20 gate: while closed, address bit 20 reads as zero everywhere. Open at construction.
+  void set_a20(bool open);
+  [[nodiscard]] bool a20() const { return a20_open_; }
+
+  /// The region that an address lies in, after the A20 gate. Never fails: unmapped space is a region of nothing.
+  /// The reference is good until the next change.
+  [[nodiscard]] const Region& find(PhysicalAddress address) const;
+  /// The address after the A20 gate and cut to kAddressBits; what Region's functions take.
+  [[nodiscard]] PhysicalAddress gated(PhysicalAddress address) const {
+    return PhysicalAddress(address.value & kAddressMask & a20_mask_);
+  }
+  [[nodiscard]] std::span<const Region> regions() const { return regions_; }
+  /// Changes with every change of the map.
+  [[nodiscard]] uint64_t generation() const { return generation_; }
+
+  void add_listener(MapListener& listener) { listeners_.push_back(&listener); }
+  void remove_listener(MapListener& listener);
+  void add_write_listener(WriteListener& listener) { write_listeners_.push_back(&listener); }
+  void remove_write_listener(WriteListener& listener);
+
+  // Access by anyone but a vCPU's fast path: bus masters, loaders, debuggers, and the vCPU's slow path.
+
+  /// Any length; crosses regions. Unmapped bytes read as FFh.
+  void read(PhysicalAddress address, std::span<uint8_t> data) const;
+  /// Writes to ROM and to nothing are lost.
+  void write(PhysicalAddress address, std::span<const uint8_t> data);
+  /// One access of 1, 2, 4 or 8 bytes, as a processor makes it: a device sees it as one access when it does not cross
+  /// a page.
+  [[nodiscard]] uint64_t read(PhysicalAddress address, unsigned size) const;
+  void write(PhysicalAddress address, unsigned size, uint64_t value);
+
+  /// To be called before writing through a pointer of one's own. Cheap when nobody watches the page.
+  void note_write(RamBlock& block, uint64_t page) {
+    if (const uint8_t watches = block.watches(page)) [[unlikely]] tell_watchers(block, page, watches);
+  }
+
+ private:
+  struct Entry {
+    PlacementId id;
+    Placement placement;
+  };
+
+  void rebuild();
+  void tell_watchers(RamBlock& block, uint64_t page, uint8_t watches);
+
+  std::vector<Entry> entries_;  // in order of priority, then of age
+  std::vector<Region> regions_;
+  std::vector<MapListener*> listeners_;
+  std::vector<WriteListener*> write_listeners_;
+  uint64_t a20_mask_ = ~uint64_t{0};
+  uint64_t generation_ = 0;
+  PlacementId next_id_ = 1;
+  bool a20_open_ = true;
+};
+
+}  // namespace vitrine::memory

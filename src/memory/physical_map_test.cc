@@ -1,0 +1,111 @@
+#include "memory/physical_map.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace vitrine::memory {
+namespace {
+
+struct Registers : MemoryDevice {
+  std::vector<std::pair<uint64_t, unsigned>> accesses;
+  uint64_t read_memory(uint64_t offset, unsigned size) override {
+    accesses.emplace_back(offset, size);
+    return 0x1122334455667788;
+  }
+  void write_memory(uint64_t offset, unsigned size, uint64_t) override { accesses.emplace_back(offset, size); }
+};
+
+struct Listener : MapListener, WriteListener {
+  int changes = 0;
+  std::vector<uint64_t> pages;
+  void physical_map_changed() override { ++changes; }
+  void watched_page_written(RamBlock&, uint64_t page, uint8_t) override { pages.push_back(page); }
+};
+
+class PhysicalMapTest : public testing::Test {
+ protected:
+  std::unique_ptr<RamBlock> ram = RamBlock::create("ram", 4 << 20).value();
+  std::unique_ptr<RamBlock> rom = RamBlock::create("rom", 0x10000).value();
+  PhysicalMap map;
+};
+
+TEST_F(PhysicalMapTest, HigherPriorityHidesAndShowsAgain) {
+  map.add(Placement::ram(PhysicalAddress(0), 4 << 20, *ram, 0));
+  const PlacementId shadow = map.add(Placement::rom(PhysicalAddress(0xf0000), 0x10000, *rom, 0, 1));
+  ram->data()[0xf0000] = 1;
+  rom->data()[0] = 2;
+  EXPECT_EQ(map.read(PhysicalAddress(0xf0000), 1), 2u);
+  map.write(PhysicalAddress(0xf0000), 1, 3);
+  EXPECT_EQ(rom->data()[0], 2);
+  map.remove(shadow);
+  EXPECT_EQ(map.read(PhysicalAddress(0xf0000), 1), 1u);
+  EXPECT_EQ(map.regions().size(), 2u);
+}
+
+TEST_F(PhysicalMapTest, ReadsAndWritesMayGoToDifferentPlaces) {
+  Placement split = Placement::rom(PhysicalAddress(0), 0x10000, *rom, 0);
+  split.write_block = ram.get();
+  split.write_offset = 0x2000;
+  map.add(split);
+  map.write(PhysicalAddress(4), 4, 0xdeadbeef);
+  EXPECT_EQ(map.read(PhysicalAddress(4), 4), 0u);
+  EXPECT_EQ(ram->data()[0x2004], 0xef);
+}
+
+TEST_F(PhysicalMapTest, UnmappedSpaceReadsOnes) {
+  EXPECT_EQ(map.read(PhysicalAddress(0x80000000), 4), 0xffffffffu);
+  EXPECT_EQ(map.read(PhysicalAddress(0x80000000), 8), ~uint64_t{0});
+}
+
+TEST_F(PhysicalMapTest, DeviceSeesOffsetsAndWholeAccesses) {
+  Registers device;
+  map.add(Placement::mmio(PhysicalAddress(0xfee00000), kPageSize, device));
+  EXPECT_EQ(map.read(PhysicalAddress(0xfee00020), 4), 0x55667788u);
+  map.write(PhysicalAddress(0xfee00300), 4, 1);
+  EXPECT_EQ(device.accesses, (std::vector<std::pair<uint64_t, unsigned>>{{0x20, 4}, {0x300, 4}}));
+}
+
+TEST_F(PhysicalMapTest, AnAccessAcrossRegionsTakesEachPartFromItsOwn) {
+  map.add(Placement::ram(PhysicalAddress(0), kPageSize, *ram, 0));
+  ram->data()[0xffe] = 0x11;
+  ram->data()[0xfff] = 0x22;
+  EXPECT_EQ(map.read(PhysicalAddress(0xffe), 4), 0xffff2211u);
+}
+
+TEST_F(PhysicalMapTest, ClosedA20FoldsOddMegabytes) {
+  map.add(Placement::ram(PhysicalAddress(0), 4 << 20, *ram, 0));
+  ram->data()[0x10] = 1;
+  ram->data()[0x100010] = 2;
+  EXPECT_EQ(map.read(PhysicalAddress(0x100010), 1), 2u);
+  map.set_a20(false);
+  EXPECT_EQ(map.read(PhysicalAddress(0x100010), 1), 1u);
+  uint8_t two[2];
+  ram->data()[0xfffff] = 7;
+  map.read(PhysicalAddress(0xfffff), two);
+  EXPECT_EQ(two[0], 7);
+  EXPECT_EQ(two[1], ram->data()[0]);
+}
+
+TEST_F(PhysicalMapTest, ListenersHearOfChangesAndWatchedWrites) {
+  Listener listener;
+  map.add_listener(listener);
+  map.add_write_listener(listener);
+  map.add(Placement::ram(PhysicalAddress(0x100000), 0x10000, *ram, 0x3000));
+  EXPECT_EQ(listener.changes, 1);
+  map.set_a20(false);
+  map.set_a20(true);
+  EXPECT_EQ(listener.changes, 3);
+  ram->watch(4, Watch::Code);
+  map.write(PhysicalAddress(0x100000), 4, 1);  // page 3
+  EXPECT_TRUE(listener.pages.empty());
+  const std::vector<uint8_t> data(3 * kPageSize, 1);
+  map.write(PhysicalAddress(0x100800), data);
+  EXPECT_EQ(listener.pages, (std::vector<uint64_t>{4}));
+  ram->unwatch(4, Watch::Code);
+  map.write(PhysicalAddress(0x101000), 4, 1);
+  EXPECT_EQ(listener.pages.size(), 1u);
+}
+
+}  // namespace
+}  // namespace vitrine::memory

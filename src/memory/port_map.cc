@@ -1,0 +1,71 @@
+#include "memory/port_map.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace vitrine::memory {
+
+PortMap::PortMap() = default;
+
+void PortMap::map(uint16_t first, unsigned count, PortDevice& device, PortWidth width) {
+  CHECK(count > 0 && first + count <= 65536, "ports {:#x}+{}", first, count);
+  ranges_.push_back({&device, first, count, width});
+  rebuild();
+}
+
+void PortMap::unmap(uint16_t first, unsigned count, PortDevice& device) {
+  const auto it = std::ranges::find_if(ranges_, [&](const Range& range) {
+    return range.device == &device && range.first == first && range.count == count;
+  });
+  CHECK(it != ranges_.end(), "ports {:#x}+{} were not mapped", first, count);
+  ranges_.erase(it);
+  rebuild();
+}
+
+void PortMap::rebuild() {
+  slots_.fill(0);
+  for (size_t i = 0; i < ranges_.size(); ++i) {
+    std::fill_n(slots_.begin() + ranges_[i].first, ranges_[i].count, static_cast<uint16_t>(i + 1));
+  }
+}
+
+unsigned PortMap::piece(uint16_t port, unsigned size) const {
+  const uint16_t slot = slots_[port];
+  unsigned piece = 1;
+  const unsigned width = slot == 0 ? 4 : static_cast<unsigned>(ranges_[slot - 1].width);
+  while (piece < size && piece < width) {
+    // Growing keeps to one device and to the end of the port space.
+    for (unsigned i = piece; i < piece * 2; ++i) {
+      if (port + i > 65535 || slots_[port + i] != slot) return piece;
+    }
+    piece *= 2;
+  }
+  return piece;
+}
+
+uint32_t PortMap::read(uint16_t port, unsigned size) {
+  uint32_t value = 0;
+  for (unsigned done = 0; done < size;) {
+    const auto at = static_cast<uint16_t>(port + done);
+    const unsigned bytes = piece(at, size - done);
+    const uint32_t ones = bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
+    const uint16_t slot = slots_[at];
+    const uint32_t part = slot == 0 ? ones : ranges_[slot - 1].device->read_port(at, bytes) & ones;
+    value |= part << (8 * done);
+    done += bytes;
+  }
+  return value;
+}
+
+void PortMap::write(uint16_t port, unsigned size, uint32_t value) {
+  for (unsigned done = 0; done < size;) {
+    const auto at = static_cast<uint16_t>(port + done);
+    const unsigned bytes = piece(at, size - done);
+    const uint32_t ones = bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
+    if (const uint16_t slot = slots_[at]) ranges_[slot - 1].device->write_port(at, bytes, (value >> (8 * done)) & ones);
+    done += bytes;
+  }
+}
+
+}  // namespace vitrine::memory

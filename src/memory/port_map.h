@@ -1,0 +1,55 @@
+// The 64 KiB I/O port space: which device answers at which port.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace vitrine::memory {
+
+/// A device with I/O ports. `port` is the full port number; `size` is 1, 2 or 4 and at most the width that the
+/// device was mapped with.
+class PortDevice {
+ public:
+  virtual ~PortDevice() = default;
+  [[nodiscard]] virtual uint32_t read_port(uint16_t port, unsigned size) = 0;
+  virtual void write_port(uint16_t port, unsigned size, uint32_t value) = 0;
+};
+
+/// The widest access a device takes as one. A wider one is split into several at ascending ports, as a bus does.
+enum class PortWidth : uint8_t { Byte = 1, Word = 2, Dword = 4 };
+
+class PortMap {
+ public:
+  PortMap();
+  PortMap(const PortMap&) = delete;
+  PortMap& operator=(const PortMap&) = delete;
+
+  /// `count` ports from `first`. The latest mapping of a port wins until it is unmapped. The device must outlive it.
+  void map(uint16_t first, unsigned count, PortDevice& device, PortWidth width = PortWidth::Byte);
+  /// Takes away this device's mapping of these ports; what was mapped below shows again.
+  void unmap(uint16_t first, unsigned count, PortDevice& device);
+
+  /// Ports that nobody answers read as all ones; writes to them are lost.
+  [[nodiscard]] uint32_t read(uint16_t port, unsigned size);
+  void write(uint16_t port, unsigned size, uint32_t value);
+  /// Whether any device answers at the port.
+  [[nodiscard]] bool mapped(uint16_t port) const { return slots_[port] != 0; }
+
+ private:
+  struct Range {
+    PortDevice* device;
+    uint16_t first;
+    unsigned count;
+    PortWidth width;
+  };
+
+  /// How many bytes of an access of `size` at `port` go to one device as one access.
+  [[nodiscard]] unsigned piece(uint16_t port, unsigned size) const;
+  void rebuild();
+
+  std::vector<Range> ranges_;              // in order of age; slot 0 is nobody
+  std::array<uint16_t, 65536> slots_{};    // port → index into ranges_ + 1, or 0
+};
+
+}  // namespace vitrine::memory

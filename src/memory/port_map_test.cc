@@ -1,0 +1,70 @@
+#include "memory/port_map.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace vitrine::memory {
+namespace {
+
+struct Recorder : PortDevice {
+  struct Access {
+    uint16_t port;
+    unsigned size;
+    uint32_t value;
+    bool operator==(const Access&) const = default;
+  };
+  std::vector<Access> accesses;
+  uint32_t answer = 0;
+
+  uint32_t read_port(uint16_t port, unsigned size) override {
+    accesses.push_back({port, size, 0});
+    return answer;
+  }
+  void write_port(uint16_t port, unsigned size, uint32_t value) override { accesses.push_back({port, size, value}); }
+};
+
+TEST(PortMap, NobodyAnswersWithOnes) {
+  PortMap ports;
+  EXPECT_EQ(ports.read(0x123, 1), 0xffu);
+  EXPECT_EQ(ports.read(0x123, 2), 0xffffu);
+  EXPECT_EQ(ports.read(0xfffe, 4), 0xffffffffu);
+  ports.write(0x123, 4, 1);
+}
+
+TEST(PortMap, WideAccessToAByteDeviceIsSplit) {
+  PortMap ports;
+  Recorder device;
+  ports.map(0x60, 2, device);
+  ports.write(0x60, 4, 0x44332211);
+  EXPECT_EQ(device.accesses, (std::vector<Recorder::Access>{{0x60, 1, 0x11}, {0x61, 1, 0x22}}));
+  device.answer = 0x5a;
+  EXPECT_EQ(ports.read(0x60, 4), 0xffff5a5au);
+}
+
+TEST(PortMap, WideDeviceTakesWideAccessWhole) {
+  PortMap ports;
+  Recorder device;
+  ports.map(0xcf8, 8, device, PortWidth::Dword);
+  ports.write(0xcf8, 4, 0x80000000);
+  ports.write(0xcfe, 2, 0x1234);
+  EXPECT_EQ(device.accesses, (std::vector<Recorder::Access>{{0xcf8, 4, 0x80000000}, {0xcfe, 2, 0x1234}}));
+}
+
+TEST(PortMap, LatestMappingWinsUntilItGoes) {
+  PortMap ports;
+  Recorder below;
+  Recorder above;
+  below.answer = 1;
+  above.answer = 2;
+  ports.map(0x100, 8, below);
+  ports.map(0x104, 2, above);
+  EXPECT_EQ(ports.read(0x104, 1), 2u);
+  EXPECT_EQ(ports.read(0x106, 1), 1u);
+  ports.unmap(0x104, 2, above);
+  EXPECT_EQ(ports.read(0x104, 1), 1u);
+}
+
+}  // namespace
+}  // namespace vitrine::memory

@@ -1,0 +1,24 @@
+#include "memory/ram_block.h"
+
+#include <sys/mman.h>
+
+namespace vitrine::memory {
+
+Result<std::unique_ptr<RamBlock>> RamBlock::create(std::string name, uint64_t size) {
+  size = (size + kPageMask) & ~uint64_t{kPageMask};
+  Descriptor memfd(::memfd_create(name.c_str(), MFD_CLOEXEC));
+  if (!memfd) return std::unexpected(error_from_errno("cannot create guest memory", name));
+  if (::ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) {
+    return std::unexpected(error_from_errno("cannot size guest memory", name));
+  }
+  Mapping mapping = TRY(Mapping::create(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd.get()));
+  return std::unique_ptr<RamBlock>(new RamBlock(std::move(name), std::move(memfd), std::move(mapping)));
+}
+
+RamBlock::RamBlock(std::string name, Descriptor memfd, Mapping mapping)
+    : name_(std::move(name)),
+      memfd_(std::move(memfd)),
+      mapping_(std::move(mapping)),
+      watches_(std::make_unique<std::atomic<uint8_t>[]>(mapping_.size() >> kPageShift)) {}
+
+}  // namespace vitrine::memory
