@@ -121,6 +121,13 @@ void PhysicalMap::remove_listener(MapListener& listener) { std::erase(listeners_
 
 void PhysicalMap::remove_write_listener(WriteListener& listener) { std::erase(write_listeners_, &listener); }
 
+void PhysicalMap::watch(RamBlock& block, uint64_t page, Watch reason) {
+  const bool first = block.watches(page) == 0;
+  block.watch(page, reason);
+  if (!first) return;
+  for (WriteListener* listener : write_listeners_) listener->page_watched(block, page);
+}
+
 void PhysicalMap::tell_watchers(RamBlock& block, uint64_t page, uint8_t watches) {
   for (WriteListener* listener : write_listeners_) listener->watched_page_written(block, page, watches);
 }

@@ -87,10 +87,12 @@ class MapListener {
   virtual void physical_map_changed() = 0;
 };
 
-/// Told when a page with Watch bits is about to be written by someone other than the watcher itself.
+/// Told when a page with Watch bits is about to be written, and when a page becomes watched.
 class WriteListener {
  public:
   virtual ~WriteListener() = default;
+  /// Direct write pointers to this page must be given up now; from here on its writers go through note_write().
+  virtual void page_watched(RamBlock& /*block*/, uint64_t /*page*/) {}
   /// `page` is an index within `block`. Called before the bytes change, and again for each write while a bit stays set.
   virtual void watched_page_written(RamBlock& block, uint64_t page, uint8_t watches) = 0;
 };
@@ -143,6 +145,9 @@ class PhysicalMap {
   /// a page.
   [[nodiscard]] uint64_t read(PhysicalAddress address, unsigned size) const;
   void write(PhysicalAddress address, unsigned size, uint64_t value);
+
+  /// Sets a Watch bit of a page; when it was not watched before, tells every WriteListener.
+  void watch(RamBlock& block, uint64_t page, Watch reason);
 
   /// To be called before writing through a pointer of one's own. Cheap when nobody watches the page.
   void note_write(RamBlock& block, uint64_t page) {
