@@ -1,0 +1,19 @@
+// How a running machine, which opens nothing itself, gets a file that its user asks for at the monitor.
+// Implemented by whoever holds the authority to open files.
+#pragma once
+
+#include <string_view>
+
+#include "base/descriptor.h"
+#include "base/result.h"
+
+namespace vitrine::machine {
+
+class FileService {
+ public:
+  virtual ~FileService() = default;
+  /// Creates a file, or empties an existing regular one, for writing.
+  [[nodiscard]] virtual Result<Descriptor> create_file(std::string_view path) = 0;
+};
+
+}  // namespace vitrine::machine
