@@ -18,6 +18,8 @@ class CharacterReceiver {
   virtual void receive(std::span<const uint8_t> data) = 0;
   /// The other end was opened or closed (carrier, in a modem's terms).
   virtual void carrier_changed(bool /*present*/) {}
+  /// The other end holds the line in a break condition for longer than a character.
+  virtual void receive_break() {}
 };
 
 class CharacterBackend {

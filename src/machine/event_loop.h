@@ -1,0 +1,93 @@
+// Waiting for the outside world: descriptors that become readable or writable, signals, and a wake-up from
+// other threads. One thread runs it, between slices of guest execution; every handler runs on that thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/descriptor.h"
+#include "base/result.h"
+
+namespace vitrine::machine {
+
+/// What a descriptor can be watched for, and what has happened. Bits.
+enum Readiness : uint8_t {
+  kReadable = 1,
+  kWritable = 2,
+  kHungUp = 4,  ///< The other end is gone, or an error: reported whether asked for or not, but only while any
+                ///< interest is set.
+};
+
+class EventLoop {
+ public:
+  using Handler = std::function<void(uint8_t readiness)>;
+
+  /// One descriptor's registration; ends with the object. Must not outlive the loop; the descriptor must
+  /// outlive it.
+  class Watch {
+   public:
+    Watch() = default;
+    Watch(Watch&& other) noexcept;
+    Watch& operator=(Watch&& other) noexcept;
+    ~Watch() { remove(); }
+
+    /// `interest` of kReadable and kWritable; 0: nothing, not even hang-ups.
+    void set_interest(uint8_t interest);
+    [[nodiscard]] uint8_t interest() const;
+    /// Safe inside any handler, the watch's own included.
+    void remove();
+    explicit operator bool() const { return loop_ != nullptr; }
+
+   private:
+    friend class EventLoop;
+    Watch(EventLoop* loop, uint64_t id) : loop_(loop), id_(id) {}
+    EventLoop* loop_ = nullptr;
+    uint64_t id_ = 0;
+  };
+
+  [[nodiscard]] static Result<std::unique_ptr<EventLoop>> create();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  [[nodiscard]] Watch watch(int fd, uint8_t interest, Handler handler);
+  /// Takes a signalfd(2) and calls `handler` with each signal's number.
+  void watch_signals(Descriptor signals, std::function<void(int signal)> handler);
+
+  /// Runs the handlers of what is ready now. Returns how many ran.
+  unsigned poll_now() { return wait(Nanoseconds{0}); }
+  /// As poll_now(), after waiting for something to be ready, a wake(), or `timeout` (nullopt: for ever).
+  unsigned wait(std::optional<Nanoseconds> timeout);
+  /// Makes the present or the next wait() return at once. From any thread, and from signal handlers.
+  void wake();
+
+  /// Output that must not be lost has filled its queue: the guest should not run until it is false again.
+  /// Counts, one for each congested sender.
+  void add_congestion() { ++congested_; }
+  void remove_congestion() { --congested_; }
+  [[nodiscard]] bool congested() const { return congested_ != 0; }
+
+ private:
+  struct Entry {
+    uint64_t id;
+    int fd;
+    uint8_t interest;
+    std::shared_ptr<Handler> handler;  // shared: it may remove itself while it runs
+  };
+
+  explicit EventLoop(Descriptor wakeup) : wakeup_(std::move(wakeup)) {}
+  [[nodiscard]] Entry* find(uint64_t id);
+  void read_signals();
+
+  Descriptor wakeup_;  // an eventfd
+  Descriptor signals_;
+  std::function<void(int)> signal_handler_;
+  std::vector<Entry> entries_;
+  uint64_t next_id_ = 1;
+  unsigned congested_ = 0;
+};
+
+}  // namespace vitrine::machine
