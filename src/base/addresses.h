@@ -34,7 +34,9 @@ struct PhysicalAddress {
   constexpr explicit PhysicalAddress(uint64_t v) : value(v) {}
 
   [[nodiscard]] constexpr uint32_t page_offset() const { return static_cast<uint32_t>(value & kPageMask); }
-  [[nodiscard]] constexpr PhysicalAddress page() const { return PhysicalAddress(value & ~uint64_t{kPageMask}); }
+  [[nodiscard]] constexpr PhysicalAddress page() const {
+    return PhysicalAddress(value & ~uint64_t{kPageMask});
+  }
   constexpr PhysicalAddress operator+(uint64_t n) const { return PhysicalAddress(value + n); }
   constexpr auto operator<=>(const PhysicalAddress&) const = default;
 };

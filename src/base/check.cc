@@ -18,7 +18,8 @@ void set_check_failure_hook(CheckFailureHook hook, void* context) {
 }
 
 void check_failed(const char* file, int line, const char* condition, const std::string& detail) {
-  fmt::print(stderr, "vitrine: internal error at {}:{}: {} does not hold. {}\n", file, line, condition, detail);
+  fmt::print(stderr, "vitrine: internal error at {}:{}: {} does not hold. {}\n", file, line, condition,
+             detail);
   if (CheckFailureHook hook = failure_hook) {
     failure_hook = nullptr;  // A CHECK inside the hook must not recurse.
     hook(failure_context);

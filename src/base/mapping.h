@@ -30,7 +30,8 @@ class Mapping {
   ~Mapping() { unmap(); }
 
   /// Maps `size` bytes with mmap's own `protection`, `flags`, `fd` (-1: none) and `offset`.
-  [[nodiscard]] static Result<Mapping> create(size_t size, int protection, int flags, int fd = -1, off_t offset = 0);
+  [[nodiscard]] static Result<Mapping> create(size_t size, int protection, int flags, int fd = -1,
+                                              off_t offset = 0);
 
   [[nodiscard]] uint8_t* data() const { return data_; }
   [[nodiscard]] size_t size() const { return size_; }

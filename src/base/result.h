@@ -23,14 +23,15 @@ template <typename T>
 using Result = std::expected<T, Error>;
 
 /// An Error from the current errno.
-[[nodiscard]] Error error_from_errno(std::string_view what, std::string_view object, std::string_view advice = {});
+[[nodiscard]] Error error_from_errno(std::string_view what, std::string_view object,
+                                     std::string_view advice = {});
 
 }  // namespace vitrine
 
 /// The value of a Result, or return its Error from the enclosing function.
-#define TRY(...)                                                        \
-  ({                                                                    \
-    auto try_result_ = (__VA_ARGS__);                                   \
+#define TRY(...)                                                              \
+  ({                                                                          \
+    auto try_result_ = (__VA_ARGS__);                                         \
     if (!try_result_) return std::unexpected(std::move(try_result_).error()); \
-    *std::move(try_result_);                                            \
+    *std::move(try_result_);                                                  \
   })

@@ -64,7 +64,8 @@ void StateArchive::reject(std::string_view what) {
 
 Result<void> StateArchive::status() const {
   if (failure_.empty()) return {};
-  return std::unexpected(Error{fmt::format("the saved state is damaged or of another version: {}", failure_), section_});
+  return std::unexpected(
+      Error{fmt::format("the saved state is damaged or of another version: {}", failure_), section_});
 }
 
 }  // namespace vitrine

@@ -31,8 +31,7 @@ class StateArchive {
 
   /// A number, an enum, a bool, or an array of those.
   template <typename T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  void field(T& value) {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void field(T& value) {
     if constexpr (std::is_same_v<T, bool>) {
       uint8_t byte = value ? 1 : 0;
       raw(&byte, 1);

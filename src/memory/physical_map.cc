@@ -7,14 +7,16 @@
 
 namespace vitrine::memory {
 
-Placement Placement::ram(PhysicalAddress start, uint64_t size, RamBlock& block, uint64_t offset, int priority) {
+Placement Placement::ram(PhysicalAddress start, uint64_t size, RamBlock& block, uint64_t offset,
+                         int priority) {
   Placement placement = rom(start, size, block, offset, priority);
   placement.write_block = &block;
   placement.write_offset = offset;
   return placement;
 }
 
-Placement Placement::rom(PhysicalAddress start, uint64_t size, RamBlock& block, uint64_t offset, int priority) {
+Placement Placement::rom(PhysicalAddress start, uint64_t size, RamBlock& block, uint64_t offset,
+                         int priority) {
   Placement placement;
   placement.start = start;
   placement.size = size;
@@ -24,7 +26,8 @@ Placement Placement::rom(PhysicalAddress start, uint64_t size, RamBlock& block, 
   return placement;
 }
 
-Placement Placement::mmio(PhysicalAddress start, uint64_t size, MemoryDevice& device, uint64_t offset, int priority) {
+Placement Placement::mmio(PhysicalAddress start, uint64_t size, MemoryDevice& device, uint64_t offset,
+                          int priority) {
   Placement placement;
   placement.start = start;
   placement.size = size;
@@ -34,7 +37,9 @@ Placement Placement::mmio(PhysicalAddress start, uint64_t size, MemoryDevice& de
   return placement;
 }
 
-PhysicalMap::PhysicalMap() { rebuild(); }
+PhysicalMap::PhysicalMap() {
+  rebuild();
+}
 
 PlacementId PhysicalMap::add(const Placement& placement) {
   const PlacementId id = next_id_++;
@@ -85,7 +90,8 @@ void PhysicalMap::rebuild() {
   for (size_t i = 0; i + 1 < borders.size(); ++i) {
     const Placement* top = nullptr;
     for (const auto& [id, placement] : entries_) {
-      if (placement.start.value <= borders[i] && borders[i] - placement.start.value < placement.size) top = &placement;
+      if (placement.start.value <= borders[i] && borders[i] - placement.start.value < placement.size)
+        top = &placement;
     }
     if (i > 0 && top == previous) {
       regions_.back().last = PhysicalAddress(borders[i + 1] - 1);
@@ -117,9 +123,13 @@ const Region& PhysicalMap::find(PhysicalAddress address) const {
   return *(after - 1);
 }
 
-void PhysicalMap::remove_listener(MapListener& listener) { std::erase(listeners_, &listener); }
+void PhysicalMap::remove_listener(MapListener& listener) {
+  std::erase(listeners_, &listener);
+}
 
-void PhysicalMap::remove_write_listener(WriteListener& listener) { std::erase(write_listeners_, &listener); }
+void PhysicalMap::remove_write_listener(WriteListener& listener) {
+  std::erase(write_listeners_, &listener);
+}
 
 void PhysicalMap::watch(RamBlock& block, uint64_t page, Watch reason) {
   const bool first = block.watches(page) == 0;

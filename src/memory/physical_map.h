@@ -35,9 +35,10 @@ struct Placement {
   uint64_t size = 0;
   int priority = 0;  ///< The highest wins; among equals the latest.
 
-  RamBlock* read_block = nullptr;   ///< Where reads and fetches go, if to storage.
-  uint64_t read_offset = 0;         ///< Byte offset in read_block of `start`.
-  RamBlock* write_block = nullptr;  ///< Where writes go, if to storage. Null beside a read_block: ROM, writes are lost.
+  RamBlock* read_block = nullptr;  ///< Where reads and fetches go, if to storage.
+  uint64_t read_offset = 0;        ///< Byte offset in read_block of `start`.
+  RamBlock* write_block =
+      nullptr;  ///< Where writes go, if to storage. Null beside a read_block: ROM, writes are lost.
   uint64_t write_offset = 0;
   MemoryDevice* device = nullptr;  ///< Reads and writes that do not go to storage.
   uint64_t offset = 0;             ///< Added to the offset within the range before the device sees it.
@@ -46,8 +47,8 @@ struct Placement {
                                      int priority = 0);
   [[nodiscard]] static Placement rom(PhysicalAddress start, uint64_t size, RamBlock& block, uint64_t offset,
                                      int priority = 0);
-  [[nodiscard]] static Placement mmio(PhysicalAddress start, uint64_t size, MemoryDevice& device, uint64_t offset = 0,
-                                      int priority = 0);
+  [[nodiscard]] static Placement mmio(PhysicalAddress start, uint64_t size, MemoryDevice& device,
+                                      uint64_t offset = 0, int priority = 0);
 };
 
 /// A run of physical addresses that are all served by the same placement, or by nothing (every pointer null).
@@ -91,9 +92,11 @@ class MapListener {
 class WriteListener {
  public:
   virtual ~WriteListener() = default;
-  /// Direct write pointers to this page must be given up now; from here on its writers go through note_write().
+  /// Direct write pointers to this page must be given up now; from here on its writers go through
+  /// note_write().
   virtual void page_watched(RamBlock& /*block*/, uint64_t /*page*/) {}
-  /// `page` is an index within `block`. Called before the bytes change, and again for each write while a bit stays set.
+  /// `page` is an index within `block`. Called before the bytes change, and again for each write while a bit
+  /// stays set.
   virtual void watched_page_written(RamBlock& block, uint64_t page, uint8_t watches) = 0;
 };
 
@@ -119,8 +122,8 @@ class PhysicalMap {
   void set_a20(bool open);
   [[nodiscard]] bool a20() const { return a20_open_; }
 
-  /// The region that an address lies in, after the A20 gate. Never fails: unmapped space is a region of nothing.
-  /// The reference is good until the next change.
+  /// The region that an address lies in, after the A20 gate. Never fails: unmapped space is a region of
+  /// nothing. The reference is good until the next change.
   [[nodiscard]] const Region& find(PhysicalAddress address) const;
   /// The address after the A20 gate and cut to kAddressBits; what Region's functions take.
   [[nodiscard]] PhysicalAddress gated(PhysicalAddress address) const {
@@ -141,8 +144,8 @@ class PhysicalMap {
   void read(PhysicalAddress address, std::span<uint8_t> data) const;
   /// Writes to ROM and to nothing are lost.
   void write(PhysicalAddress address, std::span<const uint8_t> data);
-  /// One access of 1, 2, 4 or 8 bytes, as a processor makes it: a device sees it as one access when it does not cross
-  /// a page.
+  /// One access of 1, 2, 4 or 8 bytes, as a processor makes it: a device sees it as one access when it does
+  /// not cross a page.
   [[nodiscard]] uint64_t read(PhysicalAddress address, unsigned size) const;
   void write(PhysicalAddress address, unsigned size, uint64_t value);
 
@@ -151,7 +154,8 @@ class PhysicalMap {
 
   /// To be called before writing through a pointer of one's own. Cheap when nobody watches the page.
   void note_write(RamBlock& block, uint64_t page) {
-    if (const uint8_t watches = block.watches(page)) [[unlikely]] tell_watchers(block, page, watches);
+    if (const uint8_t watches = block.watches(page)) [[unlikely]]
+      tell_watchers(block, page, watches);
   }
 
  private:

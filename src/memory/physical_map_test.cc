@@ -13,7 +13,9 @@ struct Registers : MemoryDevice {
     accesses.emplace_back(offset, size);
     return 0x1122334455667788;
   }
-  void write_memory(uint64_t offset, unsigned size, uint64_t) override { accesses.emplace_back(offset, size); }
+  void write_memory(uint64_t offset, unsigned size, uint64_t) override {
+    accesses.emplace_back(offset, size);
+  }
 };
 
 struct Listener : MapListener, WriteListener {

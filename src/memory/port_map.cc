@@ -63,7 +63,8 @@ void PortMap::write(uint16_t port, unsigned size, uint32_t value) {
     const auto at = static_cast<uint16_t>(port + done);
     const unsigned bytes = piece(at, size - done);
     const uint32_t ones = bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
-    if (const uint16_t slot = slots_[at]) ranges_[slot - 1].device->write_port(at, bytes, (value >> (8 * done)) & ones);
+    if (const uint16_t slot = slots_[at])
+      ranges_[slot - 1].device->write_port(at, bytes, (value >> (8 * done)) & ones);
     done += bytes;
   }
 }

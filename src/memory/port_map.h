@@ -7,8 +7,8 @@
 
 namespace vitrine::memory {
 
-/// A device with I/O ports. `port` is the full port number; `size` is 1, 2 or 4 and at most the width that the
-/// device was mapped with.
+/// A device with I/O ports. `port` is the full port number; `size` is 1, 2 or 4 and at most the width that
+/// the device was mapped with.
 class PortDevice {
  public:
   virtual ~PortDevice() = default;
@@ -16,7 +16,8 @@ class PortDevice {
   virtual void write_port(uint16_t port, unsigned size, uint32_t value) = 0;
 };
 
-/// The widest access a device takes as one. A wider one is split into several at ascending ports, as a bus does.
+/// The widest access a device takes as one. A wider one is split into several at ascending ports, as a bus
+/// does.
 enum class PortWidth : uint8_t { Byte = 1, Word = 2, Dword = 4 };
 
 class PortMap {
@@ -25,7 +26,8 @@ class PortMap {
   PortMap(const PortMap&) = delete;
   PortMap& operator=(const PortMap&) = delete;
 
-  /// `count` ports from `first`. The latest mapping of a port wins until it is unmapped. The device must outlive it.
+  /// `count` ports from `first`. The latest mapping of a port wins until it is unmapped. The device must
+  /// outlive it.
   void map(uint16_t first, unsigned count, PortDevice& device, PortWidth width = PortWidth::Byte);
   /// Takes away this device's mapping of these ports; what was mapped below shows again.
   void unmap(uint16_t first, unsigned count, PortDevice& device);
@@ -48,8 +50,8 @@ class PortMap {
   [[nodiscard]] unsigned piece(uint16_t port, unsigned size) const;
   void rebuild();
 
-  std::vector<Range> ranges_;              // in order of age; slot 0 is nobody
-  std::array<uint16_t, 65536> slots_{};    // port → index into ranges_ + 1, or 0
+  std::vector<Range> ranges_;            // in order of age; slot 0 is nobody
+  std::array<uint16_t, 65536> slots_{};  // port → index into ranges_ + 1, or 0
 };
 
 }  // namespace vitrine::memory

@@ -22,7 +22,9 @@ struct Recorder : PortDevice {
     accesses.push_back({port, size, 0});
     return answer;
   }
-  void write_port(uint16_t port, unsigned size, uint32_t value) override { accesses.push_back({port, size, value}); }
+  void write_port(uint16_t port, unsigned size, uint32_t value) override {
+    accesses.push_back({port, size, value});
+  }
 };
 
 TEST(PortMap, NobodyAnswersWithOnes) {

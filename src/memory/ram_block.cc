@@ -11,7 +11,8 @@ Result<std::unique_ptr<RamBlock>> RamBlock::create(std::string name, uint64_t si
   if (::ftruncate(memfd.get(), static_cast<off_t>(size)) != 0) {
     return std::unexpected(error_from_errno("cannot size guest memory", name));
   }
-  Mapping mapping = TRY(Mapping::create(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd.get()));
+  Mapping mapping =
+      TRY(Mapping::create(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd.get()));
   return std::unique_ptr<RamBlock>(new RamBlock(std::move(name), std::move(memfd), std::move(mapping)));
 }
 

@@ -36,7 +36,9 @@ class RamBlock {
 
   /// The Watch bits of a page. `page` is an index within the block. A writer that may not call
   /// PhysicalMap::note_write must not write while any bit is set.
-  [[nodiscard]] uint8_t watches(uint64_t page) const { return watches_[page].load(std::memory_order_relaxed); }
+  [[nodiscard]] uint8_t watches(uint64_t page) const {
+    return watches_[page].load(std::memory_order_relaxed);
+  }
   void watch(uint64_t page, Watch reason) { watches_[page].fetch_or(static_cast<uint8_t>(reason)); }
   void unwatch(uint64_t page, Watch reason) {
     watches_[page].fetch_and(static_cast<uint8_t>(~static_cast<uint8_t>(reason)));
