@@ -4,21 +4,28 @@
 // Two kinds of instruction function, both `bool f(Core&, const Instruction&)`, false = core.fault is set
 // and nothing architectural has changed (but what the manual says changes before a fault, such as the
 // registers of an interrupted REP):
-//   - an *inline* one runs in the middle of a block: state.eip is stale (instruction_eip(i) knows), the
+//   - an *inline* one runs in the middle of a block: state.eip is the start of the block (instruction_eip(i)
+//   knows), the
 //     arithmetic flags live in `flags` (arithmetic_flags.h);
-//   - an *ending* one runs with state.eip at the next instruction and canonical state.eflags; the block ends after it,
+//   - an *ending* one runs with state.eip at the next instruction and canonical state.eflags; the block ends
+//   after it,
 //     so it may change anything: mode, segments, page tables, control flow.
 // dispatch.h turns either into a Handler.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 
 #include "base/addresses.h"
+#include "cpu/arithmetic_flags.h"
 #include "cpu/cpu_model.h"
 #include "cpu/cpu_state.h"
 #include "cpu/fault.h"
 #include "cpu/instruction.h"
 #include "cpu/processor_bus.h"
+#include "cpu/tlb.h"
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
 
@@ -33,12 +40,74 @@ struct CoreEnvironment {
   unsigned index = 0;  ///< Number of the vCPU; 0 is the bootstrap processor.
 };
 
+/// Reasons to come back to the dispatcher at the next end of a block. Bits of Core::attention.
+enum Attention : uint32_t {
+  kAttentionKick = 1,
+  kAttentionInterrupt = 2,  ///< INTR is active and may be taken.
+  kAttentionNmi = 4,
+  kAttentionInit = 8,
+  kAttentionStartup = 16,
+  kAttentionStep = 32,   ///< Instructions must be executed one by one: TF, a shadow, breakpoints.
+  kAttentionTrap = 64,   ///< A debug trap is pending.
+  kAttentionStop = 128,  ///< Something else needs the dispatcher: a debugger's watchpoint.
+};
+
+/// A segment as the fast path sees it. Offsets low…high, inclusive, may be accessed.
+struct SegmentView {
+  uint32_t base = 0;
+  uint32_t low = 1, high = 0;
+  bool readable = false;
+  bool writable = false;
+};
+
+/// A write that has been checked but not done: the second half of a read-modify-write on the slow path.
+struct PendingWrite {
+  PhysicalAddress first, second;
+  unsigned first_size = 0;  ///< Bytes in `first`'s page; the rest go to `second`.
+};
+
+struct Block;
+class CodeCache;
+
 struct Core {
-  explicit Core(const CoreEnvironment& environment) : env(environment) {}
+  explicit Core(const CoreEnvironment& environment);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // --- Hot: what nearly every handler touches. ---
+  CpuState state;
+  ArithmeticFlags flags = 0x200;  ///< While inline functions run. Else state.eflags counts.
+  std::atomic<uint32_t> attention{0};
+  int64_t remaining = 0;  ///< Instructions of the budget left after the running block.
+  Block* block = nullptr;
+  const Instruction* current = nullptr;  ///< The instruction that runs, where it can reach a slow path.
+  TlbEntry* tlb = nullptr;               ///< The table for accesses at the current privilege.
+  uint32_t stack_mask = 0xffffffff;      ///< By SS.B.
+  uint32_t cs_limit = 0xffffffff;
+  std::array<uint8_t, x86::kSegmentCount> flat{};  ///< Base 0, limit 4 GiB, readable and writable.
+  std::array<SegmentView, x86::kSegmentCount> views{};
+  uint64_t code_context = 0;  ///< Equal only while an EIP means the same code.
+
+  Fault fault;                                     ///< Set by whoever returns false.
+  alignas(64) std::array<uint8_t, 64> transfer{};  ///< Data of a slow access.
+  PendingWrite pending_write;
 
   CoreEnvironment env;
-  CpuState state;
-  Fault fault;  ///< Set by whoever returns false.
+  std::unique_ptr<Tlb> tlbs;
+  std::unique_ptr<CodeCache> code;
+
+  // --- Rarely touched. ---
+  Block* next_block = nullptr;     ///< Where tail calls are off: the block that follows.
+  bool faulted = false;            ///< The last instruction ended in `fault`.
+  bool alignment_check = false;    ///< CR0.AM, EFLAGS.AC, CPL 3.
+  bool watch_data = false;         ///< Data breakpoints or watchpoints: all accesses take the slow path.
+  bool interrupt_request = false;  ///< INTR.
+  uint8_t startup_vector = 0;
+  uint32_t pending_dr6 = 0;         ///< Debug traps to report after the current instruction: bits of DR6.
+  uint64_t mapping_generation = 0;  ///< Counts changes of what a linear address of code means.
+  uint64_t executed_base = 0;       ///< Instructions executed before the present budget.
+  uint64_t budget = 0;
 
   /// Records a fault; always returns false, so that `return core.raise(…)` reads well.
   bool raise(x86::Vector vector, uint32_t error_code = 0) {
@@ -50,10 +119,47 @@ struct Core {
     return false;
   }
 
-  // Modes, kept up to date by update_mode() (system.h) whenever CR0, CR4, EFER, EFLAGS.VM/AC, CS, SS or CPL change.
+  // Modes. What is derived from them is kept up to date by update_mode() (mode.h).
   [[nodiscard]] bool real_mode() const { return (state.cr0 & 1) == 0; }
   [[nodiscard]] bool v86_mode() const { return (state.eflags >> 17 & 1) != 0; }
   [[nodiscard]] bool protected_mode() const { return !real_mode() && !v86_mode(); }
+  [[nodiscard]] unsigned iopl() const { return state.eflags >> 12 & 3; }
+
+  /// An inline function's own EIP, and that of the instruction behind it.
+  [[nodiscard]] uint32_t instruction_eip(const Instruction& i) const { return state.eip + i.eip_offset; }
+  [[nodiscard]] uint32_t next_eip(const Instruction& i) const { return state.eip + i.eip_offset + i.length; }
+
+  // The arithmetic flags' two homes.
+  void flags_to_state() { state.eflags = (state.eflags & ~x86::kArithmeticFlags) | unpack_flags(flags); }
+  void flags_from_state() { flags = pack_flags(state.eflags); }
+
+  /// Makes the dispatcher run after the current instruction, for reasons set in `attention`. For slow paths.
+  void leave_after_current();
+
+  /// A general register by the manual's encoding of 8-, 16- and 32-bit registers (4–7 are AH–BH for bytes).
+  template <typename T>
+  [[nodiscard, gnu::always_inline]] T get(unsigned encoding) const {
+    T value;
+    std::memcpy(&value, register_bytes<T>(encoding), sizeof value);
+    return value;
+  }
+  template <typename T>
+  [[gnu::always_inline]] void set(unsigned encoding, T value) {
+    std::memcpy(const_cast<uint8_t*>(register_bytes<T>(encoding)), &value, sizeof value);
+  }
+
+ private:
+  template <typename T>
+  [[nodiscard, gnu::always_inline]] const uint8_t* register_bytes(unsigned encoding) const {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(state.gpr.data());
+    if constexpr (sizeof(T) == 1) return bytes + (encoding & 3) * 4 + (encoding >> 2);
+    return bytes + encoding * 4;
+  }
 };
+
+/// Offset of the memory operand within its segment.
+[[nodiscard, gnu::always_inline]] inline uint32_t effective_offset(const Core& core, const Instruction& i) {
+  return (core.state.gpr[i.base] + (core.state.gpr[i.index] << i.scale) + i.displacement) & i.address_mask;
+}
 
 }  // namespace vitrine::cpu

@@ -1,0 +1,21 @@
+// What follows from the control registers, EFLAGS and the segment registers, kept ready for the fast paths.
+#pragma once
+
+#include "cpu/core.h"
+
+namespace vitrine::cpu {
+
+/// To be called after any change of CR0, CR4, EFER, EFLAGS.VM/AC/TF/IF, a segment register (its hidden part
+/// too), CPL or DR7, before the next memory access that depends on it. Cheap. It does not flush the TLB: see
+/// flush_tlb().
+void update_mode(Core& core);
+
+/// Forgets all translations (SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches"): global ones
+/// too. For changes of CR0.PG/WP, CR4.PSE/PAE/PGE/SMEP, EFER.NXE.
+void flush_tlb(Core& core);
+/// A load of CR3: global translations stay when CR4.PGE is set.
+void flush_tlb_non_global(Core& core);
+/// INVLPG.
+void flush_tlb_page(Core& core, uint32_t linear);
+
+}  // namespace vitrine::cpu
