@@ -88,7 +88,9 @@ void PciDevice::write_config(unsigned offset, unsigned size, uint32_t value) {
 }
 
 void PciDevice::reset() {
-  set_config16(pci::kCommand, initial_command_);
+  // Bits that the chip has hardwired to one stay.
+  config_[pci::kCommand] &= static_cast<uint8_t>(~write_mask_[pci::kCommand]);
+  config_[pci::kCommand + 1] &= static_cast<uint8_t>(~write_mask_[pci::kCommand + 1]);
   set_config8(pci::kCacheLineSize, 0);
   set_config8(pci::kLatencyTimer, 0);
   set_config8(pci::kInterruptLine, 0);
@@ -251,7 +253,6 @@ void PciDevice::update_bars() {
 void PciDevice::attach(PciBus& bus, uint8_t position) {
   bus_ = &bus;
   position_ = position;
-  initial_command_ = command();
   update_bars();
   update_interrupt();
 }

@@ -173,7 +173,6 @@ class PciDevice : public Serializable {
   uint8_t position_ = 0;  // slot * 8 + function
   uint8_t last_capability_ = 0;
   uint8_t capability_end_ = 0x40;
-  uint16_t initial_command_ = 0;
   bool interrupt_level_ = false;
   bool interrupt_driven_ = false;
 };
