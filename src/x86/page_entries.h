@@ -43,6 +43,7 @@ inline constexpr uint32_t kLegacyLargeFrameMask = 0xffc00000;
 }
 
 // PAE paging.
+inline constexpr uint32_t kPaePointerShift = 30;
 inline constexpr uint32_t kPaeLargeShift = 21;
 inline constexpr uint32_t kPaeLargeReserved = 0x001fe000;  ///< Bits 20:13 of a 2 MiB page's entry.
 /// Reserved in a page-directory-pointer-table entry, beside the address bits that do not exist.
