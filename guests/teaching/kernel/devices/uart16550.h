@@ -1,0 +1,6 @@
+// The first serial port (16550 UART), 115200 baud, 8 bits, no parity.
+#pragma once
+
+void uart_init(void);
+void uart_put(char character);
+void uart_enable_input(void);
