@@ -17,11 +17,13 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "base/addresses.h"
 #include "cpu/arithmetic_flags.h"
 #include "cpu/cpu_model.h"
 #include "cpu/cpu_state.h"
+#include "cpu/debug_requests.h"
 #include "cpu/fault.h"
 #include "cpu/instruction.h"
 #include "cpu/processor_bus.h"
@@ -69,6 +71,12 @@ struct PendingWrite {
 struct Block;
 class CodeCache;
 
+/// The host's x87 and vector unit in the guest's service (host_unit.h).
+struct HostUnit;
+struct HostUnitDeleter {
+  void operator()(HostUnit* unit) const;
+};
+
 struct Core {
   explicit Core(const CoreEnvironment& environment);
   ~Core();
@@ -96,6 +104,7 @@ struct Core {
   CoreEnvironment env;
   std::unique_ptr<Tlb> tlbs;
   std::unique_ptr<CodeCache> code;
+  std::unique_ptr<HostUnit, HostUnitDeleter> host_unit;  ///< Made by fpu_enter().
 
   // --- Rarely touched. ---
   Block* next_block = nullptr;     ///< Where tail calls are off: the block that follows.
@@ -133,8 +142,10 @@ struct Core {
   void flags_to_state() { state.eflags = (state.eflags & ~x86::kArithmeticFlags) | unpack_flags(flags); }
   void flags_from_state() { flags = pack_flags(state.eflags); }
 
-  /// Makes the dispatcher run after the current instruction, for reasons set in `attention`. For slow paths.
-  void leave_after_current();
+  /// Sets a reason and makes the dispatcher run after the current instruction. For slow paths.
+  void leave_after_current(Attention reason);
+  /// Instructions executed so far, those of the running block included.
+  [[nodiscard]] uint64_t executed() const;
 
   /// A general register by the manual's encoding of 8-, 16- and 32-bit registers (4–7 are AH–BH for bytes).
   template <typename T>
