@@ -44,9 +44,10 @@ class BlockBackendForTest : public BlockBackend {
     return {};
   }
 
-  /// Fills every sector with bytes that tell it from its neighbours.
-  void fill_sectors(size_t sector_size) {
-    for (size_t i = 0; i < data.size(); ++i)
+  /// Fills sectors, at most `count` from `first`, with bytes that tell them from their neighbours.
+  void fill_sectors(size_t sector_size, size_t first = 0, size_t count = SIZE_MAX) {
+    const size_t end = count < data.size() / sector_size ? (first + count) * sector_size : data.size();
+    for (size_t i = first * sector_size; i < std::min(end, data.size()); ++i)
       data[i] = static_cast<uint8_t>(i / sector_size * 7 + i % sector_size);
   }
 
