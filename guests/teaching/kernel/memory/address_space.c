@@ -10,7 +10,13 @@
 #include "memory/page_allocator.h"
 #include "process/process.h"
 
-enum { kEntries = 1024, kKernelEntry = kKernelBase >> 22, kTableSpan = 1 << 22 };
+enum {
+  kEntries = 1024,
+  kKernelEntry = kKernelBase >> 22,
+  kWindowEntry = kEntries - 8,  // and the next: 8 MiB just below the APICs' registers
+  kTableSpan = 1 << 22,
+  kLargePage = 0x80
+};
 
 extern uint32_t boot_directory[kEntries];  // entry.S
 uint32_t kernel_directory[kEntries] __attribute__((aligned(kPageSize)));
@@ -20,6 +26,14 @@ static void* page_of(uint32_t entry) { return kernel_pointer(entry & kPageAddres
 void address_space_init(void) {
   memcpy(&kernel_directory[kKernelEntry], &boot_directory[kKernelEntry], kPageSize - kKernelEntry * 4);
   write_cr3(physical_of(kernel_directory));
+}
+
+void* kernel_window(uint32_t physical) {
+  uint32_t start = physical & ~(kTableSpan - 1);
+  kernel_directory[kWindowEntry] = start | kLargePage | kPagePresent;
+  kernel_directory[kWindowEntry + 1] = (start + kTableSpan) | kLargePage | kPagePresent;
+  write_cr3(physical_of(kernel_directory));
+  return (void*)((uint32_t)kWindowEntry * kTableSpan + (physical - start));
 }
 
 uint32_t* address_space_create(void) {

@@ -33,6 +33,10 @@ static inline uint32_t physical_of(const void* pointer) { return (uint32_t)point
 
 void address_space_init(void);
 
+// Shows kWindowSize bytes or more of physical memory from anywhere, until the next call. Only during boot.
+enum { kWindowSize = 1 << 22 };
+void* kernel_window(uint32_t physical);
+
 uint32_t* address_space_create(void);  // NULL: out of memory
 void address_space_free(uint32_t* directory);
 
