@@ -106,16 +106,31 @@ struct Core {
   std::unique_ptr<CodeCache> code;
   std::unique_ptr<HostUnit, HostUnitDeleter> host_unit;  ///< Made by fpu_enter().
 
-  // --- Rarely touched. ---
-  Block* next_block = nullptr;     ///< Where tail calls are off: the block that follows.
+  // --- Events and debugging. ---
   bool faulted = false;            ///< The last instruction ended in `fault`.
   bool alignment_check = false;    ///< CR0.AM, EFLAGS.AC, CPL 3.
   bool watch_data = false;         ///< Data breakpoints or watchpoints: all accesses take the slow path.
+  bool force_step = false;         ///< DR7 or a debugger wants to look before each instruction.
   bool interrupt_request = false;  ///< INTR.
   uint8_t startup_vector = 0;
-  uint32_t pending_dr6 = 0;         ///< Debug traps to report after the current instruction: bits of DR6.
-  uint64_t mapping_generation = 0;  ///< Counts changes of what a linear address of code means.
-  uint64_t executed_base = 0;       ///< Instructions executed before the present budget.
+  uint32_t pending_dr6 = 0;  ///< Debug traps to report after the current instruction: bits of DR6.
+  uint32_t restart_eip = 0;  ///< Where a failed ending function's fault returns to: its own EIP, unless it says otherwise.
+  Operation last_operation = Operation::Invalid;  ///< Of the last ending function.
+  DebugRequests debug;
+  std::optional<VirtualAddress> watchpoint_hit;
+  std::optional<VirtualAddress> reported_breakpoint;
+
+  // --- Blocks of code. ---
+  uint32_t block_mode = 0;          ///< BlockMode bits of the current mode.
+  uint32_t mapping_generation = 1;  ///< Counts changes of what a linear address of code means.
+  Block** link_slot = nullptr;      ///< Where the dispatcher may put the block that it finds for state.eip.
+  Instruction* displaced = nullptr;  ///< The instruction behind the current one, while leave_after_current() is in effect.
+  Handler displaced_handler = nullptr;
+  const memory::RamBlock* writing_block = nullptr;  ///< What this processor itself is about to write.
+  uint64_t writing_page = 0;
+  uint32_t writing_offset = 0, writing_size = 0;
+
+  uint64_t executed_base = 0;  ///< Instructions executed before the present budget.
   uint64_t budget = 0;
 
   /// Records a fault; always returns false, so that `return core.raise(…)` reads well.
@@ -144,6 +159,8 @@ struct Core {
 
   /// Sets a reason and makes the dispatcher run after the current instruction. For slow paths.
   void leave_after_current(Attention reason);
+  /// Undoes what leave_after_current() did to the block, if it is still in effect. For the dispatcher.
+  void restore_displaced();
   /// Instructions executed so far, those of the running block included.
   [[nodiscard]] uint64_t executed() const;
 

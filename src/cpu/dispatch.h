@@ -66,7 +66,8 @@ void leave_ending(Core& core, const Instruction* instruction, bool completed);
 /// Before an ending function: canonical eip and eflags.
 inline void enter_ending(Core& core, const Instruction* instruction) {
   core.current = instruction;
-  core.state.eip += instruction->eip_offset + instruction->length;
+  core.restart_eip = core.state.eip + instruction->eip_offset;
+  core.state.eip = core.restart_eip + instruction->length;
   core.flags_to_state();
 }
 
@@ -84,6 +85,13 @@ void run_inline(Core& core, const Instruction* instruction) {
   core.current = instruction;
   if (!Function(core, *instruction)) [[unlikely]]
     return leave_fault(core, instruction);
+  return next(core, instruction);
+}
+
+/// For `void f(Core&, const Instruction&)` that touches registers and flags only.
+template <auto Function>
+void run_plain(Core& core, const Instruction* instruction) {
+  Function(core, *instruction);
   return next(core, instruction);
 }
 
@@ -107,6 +115,10 @@ struct RowOptions {
 template <auto Function>
 [[nodiscard]] constexpr InstructionRow inline_row(Operation operation, RowOptions o = {}) {
   return {operation, o.form, o.location, o.size, Flow::Inline, o.feature, &run_inline<Function>, o.prepare};
+}
+template <auto Function>
+[[nodiscard]] constexpr InstructionRow plain_row(Operation operation, RowOptions o = {}) {
+  return {operation, o.form, o.location, o.size, Flow::Inline, o.feature, &run_plain<Function>, o.prepare};
 }
 template <auto Function>
 [[nodiscard]] constexpr InstructionRow ending_row(Operation operation, RowOptions o = {}) {

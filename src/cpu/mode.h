@@ -18,4 +18,7 @@ void flush_tlb_non_global(Core& core);
 /// INVLPG.
 void flush_tlb_page(Core& core, uint32_t linear);
 
+/// The same bytes may be found elsewhere, or dropped: the jump cache starts anew. Part of all of the above.
+void new_mapping(Core& core);
+
 }  // namespace vitrine::cpu

@@ -11,26 +11,10 @@
 #include "base/state_archive.h"
 #include "cpu/core.h"
 #include "cpu/cpu_state.h"
+#include "cpu/debug_requests.h"
 #include "cpu/exit.h"
 
 namespace vitrine::cpu {
-
-/// A debugger's watchpoint on virtual addresses.
-struct Watchpoint {
-  enum class Kind : uint8_t { Write, Read, Access };
-  VirtualAddress start;
-  uint32_t size = 1;
-  Kind kind = Kind::Write;
-};
-
-/// What a debugger outside the guest wants. Costs nothing while empty.
-struct DebugRequests {
-  std::vector<VirtualAddress> breakpoints;
-  std::vector<Watchpoint> watchpoints;
-  bool single_step = false;
-
-  [[nodiscard]] bool empty() const { return breakpoints.empty() && watchpoints.empty() && !single_step; }
-};
 
 class Vcpu : public Serializable {
  public:
@@ -74,7 +58,10 @@ class Vcpu : public Serializable {
   void serialize(StateArchive& archive) override;
 
  private:
+  class Listener;
+
   std::unique_ptr<Core> core_;
+  std::unique_ptr<Listener> listener_;
 };
 
 }  // namespace vitrine::cpu

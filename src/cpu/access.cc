@@ -1,0 +1,229 @@
+// Memory accesses that the look-aside buffer does not answer: see access.h.
+//
+// An access that crosses a page is checked on both before either is touched. A device sees the part of an access within one page as one access
+// where it is 1, 2, 4 or 8 bytes long, as naturally aligned pieces otherwise.
+#include "cpu/access.h"
+
+#include <bit>
+#include <span>
+
+#include "base/check.h"
+#include "cpu/code_cache.h"
+#include "cpu/translation.h"
+#include "x86/control_registers.h"
+
+namespace vitrine::cpu {
+namespace {
+
+constexpr uint64_t kRights = kTlbReadable | kTlbWritable | kTlbExecutable;
+
+TlbRight right_for(Access access) {
+  switch (access) {
+    case Access::Read: return kTlbReadable;
+    case Access::Write: return kTlbWritable;
+    case Access::Execute: break;
+  }
+  return kTlbExecutable;
+}
+
+// Gives the entry the tags for which direct access is possible.
+void set_tags(Core& core, TlbEntry& entry) {
+  const PhysicalAddress where = core.env.memory.gated(PhysicalAddress(entry.physical & ~uint64_t{kPageMask}));
+  const memory::Region& region = core.env.memory.find(where);
+  entry.read_tag = entry.write_tag = entry.execute_tag = kNoTag;
+  const MachineAddress readable = region.read_pointer(where);
+  if (!readable) return;
+  entry.addend = reinterpret_cast<uintptr_t>(readable.value) - entry.page;
+  if (entry.has(kTlbReadable)) entry.read_tag = entry.page;
+  if (entry.has(kTlbExecutable)) entry.execute_tag = entry.page;
+  const bool same = region.write_block != nullptr && region.write_pointer(where) == readable;
+  if (entry.has(kTlbWritable) && same && region.write_block->watches(region.write_page(where)) == 0) {
+    entry.write_tag = entry.page;
+  }
+}
+
+// SDM Vol. 3A, "Alignment Check Exception (#AC)": by natural size; only at CPL 3, never for supervisor accesses.
+bool aligned(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
+  if (!core.alignment_check || privilege == Privilege::Supervisor) return true;
+  if (!std::has_single_bit(size)) size = size == 10 ? 8 : size == 6 ? 4 : 1;
+  if ((linear & (size - 1)) == 0) return true;
+  return core.raise(x86::Vector::AlignmentCheck);
+}
+
+// Where the two parts of an access go. `second` is meaningless when all of it lies in one page.
+struct Parts {
+  PhysicalAddress first, second;
+  unsigned first_size = 0;
+};
+
+bool find_parts(Core& core, uint32_t linear, unsigned size, Access access, Privilege privilege, Parts& parts) {
+  const TlbEntry* entry = resolve(core, linear, access, privilege);
+  if (entry == nullptr) return false;
+  parts.first = physical_of(*entry, linear);
+  parts.first_size = std::min<unsigned>(size, kPageSize - (linear & kPageMask));
+  if (parts.first_size == size) return true;
+  const uint32_t next = linear + parts.first_size;
+  entry = resolve(core, next, access, privilege);
+  if (entry == nullptr) return false;
+  parts.second = physical_of(*entry, next);
+  return true;
+}
+
+void read_part(Core& core, PhysicalAddress where, uint8_t* data, unsigned size) {
+  if (std::has_single_bit(size) && size <= 8) {
+    const uint64_t value = core.env.memory.read(where, size);
+    std::memcpy(data, &value, size);
+  } else {
+    core.env.memory.read(where, std::span(data, size));
+  }
+}
+
+void write_part(Core& core, PhysicalAddress where, const uint8_t* data, unsigned size) {
+  // Says to our own listener which bytes of a page with code are meant.
+  const PhysicalAddress gated = core.env.memory.gated(where);
+  const memory::Region& region = core.env.memory.find(gated);
+  memory::RamBlock* const block = region.write_block;
+  const uint64_t page = block != nullptr ? region.write_page(gated) : 0;
+  core.writing_block = block;
+  core.writing_page = page;
+  core.writing_offset = gated.page_offset();
+  core.writing_size = size;
+  if (std::has_single_bit(size) && size <= 8) {
+    uint64_t value = 0;
+    std::memcpy(&value, data, size);
+    core.env.memory.write(where, size, value);
+  } else {
+    core.env.memory.write(where, std::span(data, size));
+  }
+  core.writing_block = nullptr;
+  const auto code_bit = static_cast<uint8_t>(memory::Watch::Code);
+  if (block != nullptr && (block->watches(page) & code_bit) != 0 && !core.code->has_page(*block, page)) {
+    block->unwatch(page, memory::Watch::Code);
+  }
+}
+
+void read_parts(Core& core, const Parts& parts, unsigned size) {
+  read_part(core, parts.first, core.transfer.data(), parts.first_size);
+  if (parts.first_size < size) {
+    read_part(core, parts.second, core.transfer.data() + parts.first_size, size - parts.first_size);
+  }
+}
+
+void write_parts(Core& core, const Parts& parts, unsigned size) {
+  // A device may reach back into this processor while it is written to; it must find the data untouched.
+  const auto data = core.transfer;
+  write_part(core, parts.first, data.data(), parts.first_size);
+  if (parts.first_size < size) write_part(core, parts.second, data.data() + parts.first_size, size - parts.first_size);
+}
+
+}  // namespace
+
+TlbEntry* resolve(Core& core, uint32_t linear, Access access, Privilege privilege) {
+  TlbEntry* const table = privilege == Privilege::User ? core.tlbs->user() : core.tlbs->supervisor();
+  TlbEntry& found = table[Tlb::slot(linear)];
+  const TlbRight right = right_for(access);
+  if (found.page == (linear & ~kPageMask) && found.has(right)) {
+    set_tags(core, found);
+    return &found;
+  }
+  Translation walked;
+  if (!translate(core, VirtualAddress(linear), access, privilege, walked)) {
+    // SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches": a page fault drops the entry.
+    core.tlbs->flush_page(linear);
+    return nullptr;
+  }
+  TlbEntry& entry = core.tlbs->claim(table, linear);
+  entry.physical = (walked.physical.value & ~uint64_t{kPageMask}) | (walked.global ? kTlbGlobal : 0) |
+                   (walked.readable ? kTlbReadable : 0) | (walked.writable ? kTlbWritable : 0) |
+                   (walked.executable ? kTlbExecutable : 0);
+  entry.physical |= right;
+  set_tags(core, entry);
+  return &entry;
+}
+
+void note_data_access(Core& core, uint32_t linear, unsigned size, Access access) {
+  const bool write = access == Access::Write;
+  uint32_t hits = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned kind = core.state.dr7 >> (16 + 4 * i) & 3;
+    if ((core.state.dr7 >> (2 * i) & 3) == 0 || !(kind == 3 || (kind == 1 && write))) continue;
+    const unsigned code = core.state.dr7 >> (18 + 4 * i) & 3;
+    const uint32_t length = code == 2 ? 8 : code + 1;
+    const uint32_t start = core.state.dr[i] & ~(length - 1);
+    if (start - linear < size || linear - start < length) hits |= 1u << i;
+  }
+  if (hits != 0) {
+    core.pending_dr6 |= hits;
+    core.leave_after_current(kAttentionTrap);
+  }
+  for (const Watchpoint& watch : core.debug.watchpoints) {
+    const bool wanted = watch.kind == Watchpoint::Kind::Access || (watch.kind == Watchpoint::Kind::Write) == write;
+    if (!wanted || !(watch.start.value - linear < size || linear - watch.start.value < watch.size)) continue;
+    core.watchpoint_hit = watch.start;
+    core.leave_after_current(kAttentionStop);
+  }
+}
+
+void note_port_access(Core& core, uint16_t port, unsigned size) {
+  if ((core.state.cr4 & x86::kCr4De) == 0) return;
+  for (unsigned i = 0; i < 4; ++i) {
+    if ((core.state.dr7 >> (2 * i) & 3) == 0 || (core.state.dr7 >> (16 + 4 * i) & 3) != 2) continue;
+    const uint32_t length = (core.state.dr7 >> (18 + 4 * i) & 3) + 1;
+    const uint32_t start = core.state.dr[i] & ~(length - 1);
+    if (start - port < size || port - start < length) {
+      core.pending_dr6 |= 1u << i;
+      core.leave_after_current(kAttentionTrap);
+    }
+  }
+}
+
+bool load_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
+  CHECK(size >= 1 && size <= core.transfer.size(), "{} bytes", size);
+  if (!aligned(core, linear, size, privilege)) return false;
+  Parts parts;
+  if (!find_parts(core, linear, size, Access::Read, privilege, parts)) return false;
+  if (core.watch_data) note_data_access(core, linear, size, Access::Read);
+  read_parts(core, parts, size);
+  return true;
+}
+
+bool store_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
+  CHECK(size >= 1 && size <= core.transfer.size(), "{} bytes", size);
+  if (!aligned(core, linear, size, privilege)) return false;
+  Parts parts;
+  if (!find_parts(core, linear, size, Access::Write, privilege, parts)) return false;
+  if (core.watch_data) note_data_access(core, linear, size, Access::Write);
+  write_parts(core, parts, size);
+  return true;
+}
+
+bool begin_update_slow(Core& core, uint32_t linear, unsigned size) {
+  const Privilege privilege = current_privilege(core);
+  if (!aligned(core, linear, size, privilege)) return false;
+  Parts parts;
+  if (!find_parts(core, linear, size, Access::Write, privilege, parts)) return false;
+  if (core.watch_data) {
+    note_data_access(core, linear, size, Access::Read);
+    note_data_access(core, linear, size, Access::Write);
+  }
+  read_parts(core, parts, size);
+  core.pending_write = {parts.first, parts.second, parts.first_size};
+  return true;
+}
+
+void finish_update_slow(Core& core, unsigned size) {
+  const PendingWrite& pending = core.pending_write;
+  write_parts(core, Parts{pending.first, pending.second, pending.first_size}, size);
+}
+
+bool raise_segment_fault(Core& core, unsigned segment) {
+  return core.raise(segment == x86::kSs ? x86::Vector::StackFault : x86::Vector::GeneralProtection);
+}
+
+bool probe_write(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
+  if (!aligned(core, linear, size, privilege)) return false;
+  Parts parts;
+  return find_parts(core, linear, size, Access::Write, privilege, parts);
+}
+
+}  // namespace vitrine::cpu

@@ -1,0 +1,56 @@
+// The rare ends of blocks and instructions: see dispatch.h and block_flow.h.
+#include "cpu/block_flow.h"
+
+#include "cpu/mode.h"
+
+namespace vitrine::cpu {
+namespace {
+
+// Of the running block's instructions, those from `instruction` on have not been executed after all.
+void give_back(Core& core, const Instruction* instruction) {
+  core.remaining += core.block->count - (instruction - core.block->code.get());
+}
+
+}  // namespace
+
+void leave_before(Core& core, const Instruction* instruction) {
+  give_back(core, instruction);
+  return leave_to(core, core.instruction_eip(*instruction));
+}
+
+void leave_fault(Core& core, const Instruction* instruction) {
+  core.faulted = true;
+  return leave_before(core, instruction);
+}
+
+void leave_ending(Core& core, const Instruction* instruction, bool completed) {
+  core.last_operation = instruction->operation;
+  core.flags_from_state();
+  if (!completed) {
+    core.faulted = true;
+    core.remaining += 1;
+    core.state.eip = core.restart_eip;
+  }
+  core.block = nullptr;
+}
+
+void fall_through(Core& core, const Instruction* instruction) {
+  return follow(core, instruction, 0, core.instruction_eip(*instruction));
+}
+
+void fall_out(Core& core, const Instruction* instruction) {
+  return leave_to(core, core.instruction_eip(*instruction));
+}
+
+void follow_unlinked(Core& core, const Instruction* instruction, unsigned link, uint32_t eip) {
+  const bool linkable = (instruction->links >> link & 1) != 0;
+  const JumpCacheEntry& entry = core.code->jump_entry(eip);
+  if (entry.eip == eip && entry.context == core.code_context) {
+    if (linkable && entry.block->second_page == nullptr) core.block->links[link] = entry.block;
+    return enter_block(core, entry.block, eip);
+  }
+  if (linkable) core.link_slot = &core.block->links[link];
+  return leave_to(core, eip);
+}
+
+}  // namespace vitrine::cpu

@@ -1,0 +1,38 @@
+// From bytes to the interpreter's own form of an instruction. The only place that knows Zydis.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "cpu/core.h"
+#include "cpu/dispatch.h"
+#include "cpu/instruction.h"
+
+namespace vitrine::cpu {
+
+enum class DecodeStatus : uint8_t {
+  Done,       ///< Also for undefined opcodes: their handler raises #UD.
+  NeedsMore,  ///< The instruction goes on behind the bytes given.
+};
+
+struct Decoded {
+  DecodeStatus status = DecodeStatus::Done;
+  Flow flow = Flow::Inline;  ///< Ending: the block ends after it.
+};
+
+class Decoder {
+ public:
+  explicit Decoder(const CpuModel& model);
+  ~Decoder();
+
+  /// Decodes one instruction from at most `available` bytes. `code32` is CS.D. Longer than 15 bytes: one that raises #GP(0).
+  /// Everything of `instruction` is set but eip_offset.
+  [[nodiscard]] Decoded decode(Core& core, const uint8_t* bytes, unsigned available, bool code32,
+                               Instruction& instruction) const;
+
+ private:
+  struct Engine;
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace vitrine::cpu

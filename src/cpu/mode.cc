@@ -1,0 +1,98 @@
+// Derives what the fast paths look at from the architectural state.
+#include "cpu/mode.h"
+
+#include "cpu/code_cache.h"
+#include "x86/control_registers.h"
+#include "x86/flags.h"
+
+namespace vitrine::cpu {
+namespace {
+
+constexpr uint32_t kTypeShift = 8;
+constexpr uint32_t kBig = 1u << 22;  // D/B
+
+// SDM Vol. 3A, "Limit Checking", "Type Checking". In real mode the hidden attributes count as well: they are what was loaded last, and
+// real-mode loads leave all but base and selector alone (which is what makes "big real mode" work).
+SegmentView view_of(const SegmentRegister& segment, bool check_type) {
+  SegmentView view;
+  view.base = segment.base;
+  const uint32_t type = segment.attributes >> kTypeShift & 0xf;
+  const bool usable = (segment.attributes & 0x9000) == 0x9000;  // present, and not a system segment
+  if (check_type && !usable) return view;
+  const bool code = (type & 8) != 0;
+  view.readable = !check_type || !code || (type & 2) != 0;
+  view.writable = !check_type || (!code && (type & 2) != 0);
+  const bool expand_down = check_type && !code && (type & 4) != 0;
+  if (expand_down) {
+    view.high = (segment.attributes & kBig) != 0 ? 0xffffffff : 0xffff;
+    view.low = segment.limit + 1;
+    if (segment.limit == 0xffffffff) view.readable = view.writable = false;
+  } else {
+    view.low = 0;
+    view.high = segment.limit;
+  }
+  return view;
+}
+
+}  // namespace
+
+void update_mode(Core& core) {
+  const CpuState& state = core.state;
+  const bool check_type = core.protected_mode();
+  for (unsigned i = 0; i < x86::kSegmentCount; ++i) {
+    const SegmentView view = view_of(state.segments[i], check_type);
+    core.views[i] = view;
+    core.flat[i] = view.readable && view.writable && view.base == 0 && view.low == 0 && view.high == 0xffffffff;
+  }
+  const SegmentRegister& cs = state.segments[x86::kCs];
+  core.cs_limit = cs.limit;
+  const bool stack32 = (state.segments[x86::kSs].attributes & kBig) != 0;
+  core.stack_mask = stack32 ? 0xffffffff : 0xffff;
+  core.block_mode = ((cs.attributes & kBig) != 0 ? uint32_t{kModeCode32} : 0) | (stack32 ? uint32_t{kModeStack32} : 0);
+
+  const bool user = state.cpl == 3;
+  core.alignment_check = user && (state.cr0 & x86::kCr0Am) != 0 && (state.eflags & x86::kAc) != 0;
+  bool watch_data = !core.debug.watchpoints.empty();
+  bool code_breakpoints = false;
+  for (unsigned i = 0; i < 4; ++i) {
+    if ((state.dr7 >> (2 * i) & 3) == 0) continue;
+    const unsigned kind = state.dr7 >> (16 + 4 * i) & 3;
+    (kind == 0 ? code_breakpoints : watch_data) = true;
+  }
+  core.watch_data = watch_data;
+  core.force_step = code_breakpoints || !core.debug.breakpoints.empty() || core.debug.single_step;
+  if (core.alignment_check || watch_data) {
+    core.tlb = core.tlbs->empty();
+  } else {
+    core.tlb = user ? core.tlbs->user() : core.tlbs->supervisor();
+  }
+  core.code_context = uint64_t{cs.base} | uint64_t{core.mapping_generation & 0xffffff} << 32 |
+                      uint64_t{core.block_mode | (user ? 8u : 0u)} << 56;
+}
+
+void new_mapping(Core& core) {
+  ++core.mapping_generation;
+  if ((core.mapping_generation & 0xffffff) == 0) {
+    core.mapping_generation = 1;
+    core.code->flush_jumps();
+  }
+  core.code_context = (core.code_context & ~(uint64_t{0xffffff} << 32)) | uint64_t{core.mapping_generation} << 32;
+}
+
+void flush_tlb(Core& core) {
+  core.tlbs->flush_all();
+  new_mapping(core);
+}
+
+void flush_tlb_non_global(Core& core) {
+  if ((core.state.cr4 & x86::kCr4Pge) == 0) return flush_tlb(core);
+  core.tlbs->flush_non_global();
+  new_mapping(core);
+}
+
+void flush_tlb_page(Core& core, uint32_t linear) {
+  core.tlbs->flush_page(linear);
+  new_mapping(core);
+}
+
+}  // namespace vitrine::cpu
