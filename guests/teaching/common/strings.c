@@ -2,9 +2,15 @@
 // string instructions.
 #include "common/strings.h"
 
+#include <stdint.h>
+
 void* memset(void* to, int byte, size_t size) {
   void* cursor = to;
-  __asm__ volatile("rep stosb" : "+D"(cursor), "+c"(size) : "a"(byte) : "memory");
+  size_t words = size / 4;
+  size &= 3;
+  uint32_t word = (uint8_t)byte * 0x01010101u;
+  __asm__ volatile("rep stosl" : "+D"(cursor), "+c"(words) : "a"(word) : "memory");
+  __asm__ volatile("rep stosb" : "+D"(cursor), "+c"(size) : "a"(word) : "memory");
   return to;
 }
 

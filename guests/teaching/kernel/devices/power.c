@@ -2,6 +2,7 @@
 
 #include "cpu/x86.h"
 #include "devices/print.h"
+#include "devices/timer.h"
 
 enum {
   kPowerControl = 0x604,     // PM1a control register where firmware of virtual machines puts it
@@ -19,6 +20,7 @@ void power_off(void) {
   note("power off\n");
   out16(kPowerControl, kSleepEnableS5);
   out8(kDebugExit, kExitHalted);
+  timer_busy_wait(500);
   print("It is now safe to switch off.\n");
   stop();
 }

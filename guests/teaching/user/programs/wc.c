@@ -14,7 +14,7 @@ static void count_file(int file, const char* name) {
       in_word = !blank;
     }
   }
-  print("%d %d %d %s\n", lines, words, characters, name);
+  print("%d %d %d%s%s\n", lines, words, characters, *name ? " " : "", name);
 }
 
 int main(int count, char** arguments) {
