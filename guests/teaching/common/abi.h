@@ -40,12 +40,12 @@ enum InodeType { kInodeFree, kInodeFile, kInodeDirectory, kInodeDevice };
 
 enum {
   kTicksPerSecond = 100,
-  kMaxName = 27,        // bytes in a name, without the closing zero
+  kMaxName = 27,  // bytes in a name, without the closing zero
   kMaxPath = 256,
   kMaxArguments = 32,
   kMaxOpenFiles = 16,
   kMaxProcesses = 64,
-  kStatusKilled = -1,   // what wait() reports for a process that was killed or faulted
+  kStatusKilled = -1,  // what wait() reports for a process that was killed or faulted
   kVectorSystemCall = 0x80
 };
 

@@ -57,9 +57,7 @@ void format(PutCharacter* put, void* context, const char* text, va_list argument
         buffer[1] = 0;
         break;
       case 0: return;
-      default:
-        buffer[0] = *text;
-        buffer[1] = 0;
+      default: buffer[0] = *text; buffer[1] = 0;
     }
     put_field(put, context, piece, field);
   }

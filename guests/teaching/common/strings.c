@@ -47,7 +47,9 @@ size_t strlen(const char* text) {
   return length;
 }
 
-int strcmp(const char* left, const char* right) { return strncmp(left, right, (size_t)-1); }
+int strcmp(const char* left, const char* right) {
+  return strncmp(left, right, (size_t)-1);
+}
 
 int strncmp(const char* left, const char* right, size_t size) {
   for (; size > 0; --size, ++left, ++right) {

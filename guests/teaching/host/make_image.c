@@ -38,7 +38,8 @@ static struct Bytes read_all(const char* path) {
   long size = ftell(file);
   rewind(file);
   struct Bytes bytes = {malloc(size > 0 ? (size_t)size : 1), (size_t)size};
-  if (size < 0 || !bytes.data || fread(bytes.data, 1, bytes.size, file) != bytes.size) die("cannot read", path);
+  if (size < 0 || !bytes.data || fread(bytes.data, 1, bytes.size, file) != bytes.size)
+    die("cannot read", path);
   fclose(file);
   return bytes;
 }
@@ -148,7 +149,9 @@ static void pad_to(FILE* output, uint32_t sector) {
   }
 }
 
-static uint32_t sectors_of(size_t bytes) { return (uint32_t)((bytes + kSectorSize - 1) / kSectorSize); }
+static uint32_t sectors_of(size_t bytes) {
+  return (uint32_t)((bytes + kSectorSize - 1) / kSectorSize);
+}
 
 static void write_boot(FILE* output, char** paths, const char* options, uint32_t* sector) {
   struct Bytes boot = read_all(paths[0]), loader = read_all(paths[1]), kernel = read_all(paths[2]);
@@ -159,7 +162,9 @@ static void write_boot(FILE* output, char** paths, const char* options, uint32_t
   uint32_t start = (kBootStart + boot_sectors + kAlignment - 1) / kAlignment * kAlignment;
   struct Partition partitions[2] = {
       {.active = 0x80, .type = kPartitionTypeBoot, .first_sector = kBootStart, .sectors = boot_sectors},
-      {.type = kPartitionTypePane, .first_sector = start, .sectors = superblock->block_count * kSectorsPerBlock}};
+      {.type = kPartitionTypePane,
+       .first_sector = start,
+       .sectors = superblock->block_count * kSectorsPerBlock}};
   memcpy(boot.data + kPartitionTable, partitions, sizeof partitions);
   write_all(output, boot.data, boot.size);
   write_all(output, loader.data, loader.size);

@@ -25,7 +25,8 @@ static bool sums_to_zero(const void* bytes, uint32_t size) {
 static const struct RootPointer* search(uint32_t start, uint32_t size) {
   for (uint32_t address = start; address < start + size; address += 16) {
     const struct RootPointer* pointer = kernel_pointer(address);
-    if (memcmp(pointer->signature, "RSD PTR ", 8) == 0 && sums_to_zero(pointer, kRootPointerSize)) return pointer;
+    if (memcmp(pointer->signature, "RSD PTR ", 8) == 0 && sums_to_zero(pointer, kRootPointerSize))
+      return pointer;
   }
   return NULL;
 }

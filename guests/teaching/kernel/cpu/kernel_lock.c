@@ -25,4 +25,6 @@ void kernel_unlock(void) {
   spin_unlock(&the_lock);
 }
 
-bool kernel_lock_is_ours(void) { return owner == this_cpu(); }
+bool kernel_lock_is_ours(void) {
+  return owner == this_cpu();
+}

@@ -36,7 +36,9 @@ static volatile uint32_t* const local = (volatile uint32_t*)0xfee00000;
 static volatile uint32_t* const io = (volatile uint32_t*)0xfec00000;
 static uint32_t counts_per_tick;
 
-uint8_t local_apic_id(void) { return local[kId] >> 24; }
+uint8_t local_apic_id(void) {
+  return local[kId] >> 24;
+}
 
 void local_apic_init(void) {
   local[kSpurious] = kEnable | kVectorSpurious;
@@ -61,7 +63,9 @@ void local_apic_start_timer(void) {
   local[kInitialCount] = counts_per_tick;
 }
 
-void local_apic_end_interrupt(void) { local[kEndOfInterrupt] = 0; }
+void local_apic_end_interrupt(void) {
+  local[kEndOfInterrupt] = 0;
+}
 
 static void send(uint8_t apic_id, uint32_t command) {
   local[kCommandHigh] = (uint32_t)apic_id << 24;
@@ -69,13 +73,17 @@ static void send(uint8_t apic_id, uint32_t command) {
   while (local[kCommandLow] & kPending) continue;
 }
 
-void local_apic_send_init(uint8_t apic_id) { send(apic_id, kInit); }
+void local_apic_send_init(uint8_t apic_id) {
+  send(apic_id, kInit);
+}
 
 void local_apic_send_startup(uint8_t apic_id, uint32_t page_address) {
   send(apic_id, kStartup | page_address >> 12);
 }
 
-void local_apic_poke(uint8_t apic_id) { send(apic_id, kFixed | kVectorPoke); }
+void local_apic_poke(uint8_t apic_id) {
+  send(apic_id, kFixed | kVectorPoke);
+}
 
 // 82093AA data sheet: a register is chosen by word 0 and accessed at word 4.
 static void io_write(uint32_t index, uint32_t value) {

@@ -28,7 +28,7 @@ void pic_init(void) {
   out8(kSlave + 1, kVectorIrq0 + 8);
   out8(kSlave + 1, kCascadeIrq);
   out8(kSlave + 1, 1);
-  mask = (uint16_t)~(1 << kCascadeIrq);
+  mask = (uint16_t) ~(1 << kCascadeIrq);
   set_mask(mask);
 }
 

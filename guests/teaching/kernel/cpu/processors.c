@@ -46,7 +46,10 @@ static void cpu_init(struct Cpu* cpu) {
   segments_load(cpu);
 }
 
-void processors_init_first(void) { cpu_init(&cpus[0]); }
+void processors_init_first(void) {
+  cpu_init(&cpus[0]);
+  cpus[0].started = true;
+}
 
 static void read_table(const struct AcpiTable* table) {
   const struct MadtEntry* entry = (const void*)((const char*)table + kMadtHeaderSize);
@@ -55,7 +58,8 @@ static void read_table(const struct AcpiTable* table) {
   cpus[0].apic_id = first_id;
   while ((const char*)entry < end && entry->length > 0) {
     bool enabled = entry->type == kMadtProcessor && (entry->flags & kMadtEnabled);
-    if (enabled && entry->apic_id != first_id && cpu_count < kMaxCpus) cpus[cpu_count++].apic_id = entry->apic_id;
+    if (enabled && entry->apic_id != first_id && cpu_count < kMaxCpus)
+      cpus[cpu_count++].apic_id = entry->apic_id;
     entry = (const void*)((const char*)entry + entry->length);
   }
 }

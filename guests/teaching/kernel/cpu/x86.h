@@ -37,15 +37,23 @@ static inline uint32_t read_cr3(void) {
   return value;
 }
 
-static inline void write_cr3(uint32_t value) { __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory"); }
+static inline void write_cr3(uint32_t value) {
+  __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
 
 static inline void invalidate_page(uint32_t address) {
   __asm__ volatile("invlpg (%0)" : : "r"(address) : "memory");
 }
 
-static inline void disable_interrupts(void) { __asm__ volatile("cli" : : : "memory"); }
+static inline void disable_interrupts(void) {
+  __asm__ volatile("cli" : : : "memory");
+}
 
 // STI takes effect after the next instruction, so that no interrupt can slip in before HLT.
-static inline void wait_for_interrupt(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }
+static inline void wait_for_interrupt(void) {
+  __asm__ volatile("sti; hlt; cli" : : : "memory");
+}
 
-static inline void pause(void) { __asm__ volatile("pause" : : : "memory"); }
+static inline void pause(void) {
+  __asm__ volatile("pause" : : : "memory");
+}

@@ -26,7 +26,9 @@ void console_put(char character) {
   uart_put(character);
 }
 
-void console_set_foreground(int group) { foreground = group; }
+void console_set_foreground(int group) {
+  foreground = group;
+}
 
 static void kill_foreground(void) {
   for (int i = 0; foreground && i < kMaxProcesses; ++i) {

@@ -14,7 +14,9 @@ static char* ram_disk;  // NULL: the IDE disk is used
 static uint32_t ram_disk_blocks;
 static uint32_t first_sector;
 
-static bool has_superblock(const void* block) { return ((const struct Superblock*)block)->magic == kDiskMagic; }
+static bool has_superblock(const void* block) {
+  return ((const struct Superblock*)block)->magic == kDiskMagic;
+}
 
 // The file system begins with the disk, or with our partition of it.
 static bool find_on_ide(void) {

@@ -71,7 +71,9 @@ void ide_disk_init(void) {
   out8(kDeviceControl, 0);  // interrupts on
 }
 
-bool ide_disk_present(void) { return present; }
+bool ide_disk_present(void) {
+  return present;
+}
 
 void ide_disk_transfer(uint32_t sector, void* data, enum IdeDirection direction) {
   if (sector + kSectorsPerBlock > sector_count) panic("sector %u is beyond the disk", sector);

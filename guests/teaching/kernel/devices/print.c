@@ -13,7 +13,9 @@
 
 static enum PrintMode print_mode;
 
-void print_init(enum PrintMode mode) { print_mode = mode; }
+void print_init(enum PrintMode mode) {
+  print_mode = mode;
+}
 
 static void put(char character, void* context) {
   (void)context;

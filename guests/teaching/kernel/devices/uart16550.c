@@ -19,8 +19,8 @@ enum {
   kScratch = kPort + 7,
   kDivisorAccess = 0x80,
   kEightBits = 0x03,
-  kFifoOn = 0x07,        // enabled and emptied
-  kLinesOn = 0x0b,       // DTR, RTS, and OUT2, which lets the interrupt through
+  kFifoOn = 0x07,   // enabled and emptied
+  kLinesOn = 0x0b,  // DTR, RTS, and OUT2, which lets the interrupt through
   kReceiveInterrupt = 0x01,
   kHasData = 0x01,
   kCanSend = 0x20

@@ -54,7 +54,8 @@ static bool next_name(const char** path, char name[kMaxName + 1]) {
 // Follows the path to the directory that holds (or would hold) its last name, which is left in `name`;
 // it is empty for the root itself.
 static struct Inode* find_parent(const char* path, char name[kMaxName + 1]) {
-  struct Inode* here = path[0] == '/' ? inode_get(kRootInode) : inode_share(current_process()->working_directory);
+  struct Inode* here =
+      path[0] == '/' ? inode_get(kRootInode) : inode_share(current_process()->working_directory);
   while (here && here->disk.type == kInodeDirectory && next_name(&path, name)) {
     if (*path == 0) return here;
     struct DirectoryEntry entry;
@@ -104,8 +105,8 @@ struct Inode* directory_create(const char* path) {
   struct Inode* parent = find_parent(path, name);
   if (!parent || name[0] == 0) return parent;
   struct DirectoryEntry entry;
-  struct Inode* inode = find_entry(parent, name, &entry) >= 0 ? inode_get(entry.inode)
-                                                              : create_in(parent, name, kInodeFile);
+  struct Inode* inode =
+      find_entry(parent, name, &entry) >= 0 ? inode_get(entry.inode) : create_in(parent, name, kInodeFile);
   inode_release_entered(parent);
   return inode;
 }

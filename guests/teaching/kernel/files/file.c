@@ -60,7 +60,9 @@ static bool is_device(const struct File* file) {
   return file->type == kFileInode && file->inode->disk.type == kInodeDevice;
 }
 
-static bool is_console(const struct File* file) { return file->inode->disk.blocks[0] == kDeviceConsole; }
+static bool is_console(const struct File* file) {
+  return file->inode->disk.blocks[0] == kDeviceConsole;
+}
 
 int file_read(struct File* file, char* to, int size) {
   if (!(file->flags & kOpenRead)) return -1;

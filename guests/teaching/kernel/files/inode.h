@@ -18,12 +18,12 @@ void file_system_leave(void);
 
 void inode_mount(void);
 
-struct Inode* inode_get(uint32_t number);                     // entered; NULL: too many in use
-struct Inode* inode_create(enum InodeType type);              // entered; with no links; NULL: no room
-struct Inode* inode_share(struct Inode* inode);               // one user more
-void inode_release_entered(struct Inode* inode);              // entered; one user less; NULL is fine
-void inode_release(struct Inode* inode);                      // the same, enters by itself
-void inode_update(struct Inode* inode);                       // entered; writes `disk` to the disk
-void inode_truncate(struct Inode* inode);                     // entered
+struct Inode* inode_get(uint32_t number);         // entered; NULL: too many in use
+struct Inode* inode_create(enum InodeType type);  // entered; with no links; NULL: no room
+struct Inode* inode_share(struct Inode* inode);   // one user more
+void inode_release_entered(struct Inode* inode);  // entered; one user less; NULL is fine
+void inode_release(struct Inode* inode);          // the same, enters by itself
+void inode_update(struct Inode* inode);           // entered; writes `disk` to the disk
+void inode_truncate(struct Inode* inode);         // entered
 int inode_read(struct Inode* inode, uint32_t offset, void* to, uint32_t size);           // entered
 int inode_write(struct Inode* inode, uint32_t offset, const void* from, uint32_t size);  // entered

@@ -47,7 +47,8 @@ int pipe_read(struct Pipe* pipe, char* to, int size) {
     sleep_on(pipe);
   }
   int count = 0;
-  while (count < size && pipe->read_at != pipe->write_at) to[count++] = pipe->data[pipe->read_at++ % kPipeSize];
+  while (count < size && pipe->read_at != pipe->write_at)
+    to[count++] = pipe->data[pipe->read_at++ % kPipeSize];
   wake(pipe);
   return count;
 }

@@ -21,7 +21,9 @@ enum {
 extern uint32_t boot_directory[kEntries];  // entry.S
 uint32_t kernel_directory[kEntries] __attribute__((aligned(kPageSize)));
 
-static void* page_of(uint32_t entry) { return kernel_pointer(entry & kPageAddress); }
+static void* page_of(uint32_t entry) {
+  return kernel_pointer(entry & kPageAddress);
+}
 
 void address_space_init(void) {
   memcpy(&kernel_directory[kKernelEntry], &boot_directory[kKernelEntry], kPageSize - kKernelEntry * 4);

@@ -28,8 +28,12 @@ enum Access { kAccessRead, kAccessWrite };
 struct Process;
 extern uint32_t kernel_directory[1024];
 
-static inline void* kernel_pointer(uint32_t physical) { return (void*)(physical + kKernelBase); }
-static inline uint32_t physical_of(const void* pointer) { return (uint32_t)pointer - kKernelBase; }
+static inline void* kernel_pointer(uint32_t physical) {
+  return (void*)(physical + kKernelBase);
+}
+static inline uint32_t physical_of(const void* pointer) {
+  return (uint32_t)pointer - kKernelBase;
+}
 
 void address_space_init(void);
 

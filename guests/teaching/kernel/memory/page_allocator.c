@@ -16,10 +16,12 @@ unsigned pages_free;
 extern char kernel_end[];
 static uint16_t users[kMappedMemory / kPageSize];
 static struct FreePage* free_list;
-static int region;           // of boot_info.regions that `untouched` lies in
-static uint32_t untouched;   // physical address
+static int region;          // of boot_info.regions that `untouched` lies in
+static uint32_t untouched;  // physical address
 
-static uint32_t round_up(uint32_t address) { return (address + kPageSize - 1) & ~(kPageSize - 1); }
+static uint32_t round_up(uint32_t address) {
+  return (address + kPageSize - 1) & ~(kPageSize - 1);
+}
 
 // Memory below the kernel's end belongs to the BIOS, to the loader and to us.
 static bool is_reserved(uint32_t page) {
@@ -62,7 +64,9 @@ void* page_allocate(void) {
   return memset(page, 0, kPageSize);
 }
 
-void page_share(void* page) { ++users[physical_of(page) / kPageSize]; }
+void page_share(void* page) {
+  ++users[physical_of(page) / kPageSize];
+}
 
 void page_release(void* page) {
   uint16_t* count = &users[physical_of(page) / kPageSize];
@@ -74,4 +78,6 @@ void page_release(void* page) {
   ++pages_free;
 }
 
-unsigned page_users(const void* page) { return users[physical_of(page) / kPageSize]; }
+unsigned page_users(const void* page) {
+  return users[physical_of(page) / kPageSize];
+}

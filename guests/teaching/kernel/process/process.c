@@ -25,7 +25,9 @@ static struct Process* first_process;
 extern char process_entry[];  // context_switch.S
 void process_begin(void);
 
-struct Process* current_process(void) { return this_cpu()->process; }
+struct Process* current_process(void) {
+  return this_cpu()->process;
+}
 
 struct Process* process_find(int pid) {
   for (int i = 0; i < kMaxProcesses; ++i) {

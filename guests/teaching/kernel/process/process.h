@@ -19,16 +19,16 @@ struct TrapFrame;
 struct Process {
   enum ProcessState state;
   int pid;
-  int group;         // the job that it belongs to, for control-C
-  bool killed;       // must exit before it returns to user mode
+  int group;    // the job that it belongs to, for control-C
+  bool killed;  // must exit before it returns to user mode
   int exit_status;
   const void* channel;  // what it sleeps on
   struct Process* parent;
   uint32_t* directory;
   uint32_t heap_start, heap_end;
-  char* kernel_stack;      // one page
+  char* kernel_stack;       // one page
   struct TrapFrame* frame;  // at the top of the kernel stack: its user registers
-  uint32_t* kernel_esp;    // where switch_context() left off
+  uint32_t* kernel_esp;     // where switch_context() left off
   struct File* files[kMaxOpenFiles];
   struct Inode* working_directory;
   char name[16];

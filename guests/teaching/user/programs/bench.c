@@ -97,14 +97,9 @@ struct Benchmark {
 };
 
 static const struct Benchmark benchmarks[] = {
-    {"system-call", system_call_loop, 1000},
-    {"fork-exit", fork_exit, 10},
-    {"fork-exec", fork_exec, 10},
-    {"pipe-ping-pong", ping_pong, 100},
-    {"page-touch", touch_pages, 1024},
-    {"compute", compute, 1000},
-    {"copy-page", copy_memory, 1000},
-    {"write-kibibyte", write_file, 10},
+    {"system-call", system_call_loop, 1000}, {"fork-exit", fork_exit, 10},       {"fork-exec", fork_exec, 10},
+    {"pipe-ping-pong", ping_pong, 100},      {"page-touch", touch_pages, 1024},  {"compute", compute, 1000},
+    {"copy-page", copy_memory, 1000},        {"write-kibibyte", write_file, 10},
 };
 
 // Doubles the times until they take long enough to be measured.
@@ -118,7 +113,8 @@ static void measure(const struct Benchmark* benchmark) {
       if (taken == 0) taken = 1;
       uint32_t per_tick = (uint32_t)times / (uint32_t)taken;
       uint32_t rest = (uint32_t)times % (uint32_t)taken;
-      print("%s: %u per second\n", benchmark->name, per_tick * kTicksPerSecond + rest * kTicksPerSecond / (uint32_t)taken);
+      print("%s: %u per second\n", benchmark->name,
+            per_tick * kTicksPerSecond + rest * kTicksPerSecond / (uint32_t)taken);
       return;
     }
     times *= 2;

@@ -1,4 +1,6 @@
 // halt: switches the machine off.
 #include "user/library/pane.h"
 
-int main(void) { halt(); }
+int main(void) {
+  halt();
+}

@@ -16,7 +16,9 @@ struct Command {
 static char words[kMaxLine * 2];
 static int words_used;
 
-static bool is_special(char character) { return strchr("|<>&;#", character) != NULL; }
+static bool is_special(char character) {
+  return strchr("|<>&;#", character) != NULL;
+}
 
 // Takes the next word or special character off the line. NULL: the line has ended.
 static char* next_token(char** line) {
