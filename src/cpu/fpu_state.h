@@ -12,4 +12,8 @@ void fpu_enter(Core& core);
 /// device.
 void fpu_leave(Core& core);
 
+/// IGNNE#, as a write to port F0h asserts it: pending x87 exceptions are ignored until they are cleared (FERR# goes
+/// away). Only with CR0.NE clear has it a meaning. May be called by devices while run() is on the stack.
+void set_ignne(Core& core);
+
 }  // namespace vitrine::cpu
