@@ -106,7 +106,12 @@ class PicPair final : public IrqSink,
   static constexpr unsigned kLines = 16;
 
   /// `intr` leads to the processor, or to LINT0 of its local APIC.
-  explicit PicPair(IrqLine intr) : intr_(intr) {}
+  explicit PicPair(IrqLine intr = {}) : intr_(intr) {}
+  /// Lays the wire later: a local APIC wants to know the pair first.
+  void connect(IrqLine intr) {
+    intr_ = intr;
+    update();
+  }
 
   void reset();
   void set_irq_line(unsigned line, bool level) override;

@@ -77,7 +77,12 @@ void PitCounter::schedule_load(uint64_t at) {
 }
 
 void PitCounter::load(uint64_t at) {
-  edges_ += edges_since_load(at) - edges_counted_;
+  // A periodic count ends with the pulse that loads the next. Any other is cut off by it, a strobe's low
+  // included.
+  const uint64_t last = periodic() ? at : at - 1;
+  edges_ += edges_since_load(last) - edges_counted_;
+  const bool strobe = mode_ == Mode::SoftwareStrobe || mode_ == Mode::HardwareStrobe;
+  if (strobe && loaded_ && !output_of(elapsed(last))) ++edges_;
   const bool at_low_half = mode_ == Mode::SquareWave && loaded_ && !frozen_ && !output_of(elapsed(at));
   period_ = reload_value();
   // A square wave that goes on in its low half is as if it had been loaded a high half earlier.
