@@ -1,0 +1,149 @@
+// What the command line asked for, as plain values: nothing is opened, looked up or checked against the host
+// yet. open.h turns it into open descriptors.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "machine/machine_config.h"
+
+namespace vitrine::cli {
+
+/// What a character device leads to, before it is opened.
+struct CharacterOptions {
+  enum class Kind : uint8_t { None, Null, Stdio, File, Device, Pty, Tcp, Unix, Reference };
+  enum class Role : uint8_t { Client, Server };
+
+  Kind kind = Kind::Null;
+  std::string id;    ///< -chardev's; for Reference: which one.
+  std::string path;  ///< File, Device, Unix.
+  std::string host;  ///< Tcp; empty: the local host.
+  std::string port;
+  Role role = Role::Client;
+  bool wait = true;          ///< Server: the machine starts when somebody has connected.
+  bool append = false;       ///< File: keep what it holds.
+  bool multiplexed = false;  ///< mon:, mux=on
+  bool keep_signals = true;  ///< Stdio: Ctrl-C ends Vitrine instead of reaching the guest.
+  std::string text;          ///< As given, for messages.
+};
+
+struct DriveOptions {
+  std::string option;  ///< "-drive", "-hda", for messages.
+  std::string id;
+  std::string file;  ///< Empty: no medium.
+  machine::DriveInterface interface = machine::DriveInterface::Ide;
+  std::optional<unsigned> index;
+  machine::Media media = machine::Media::Disk;
+  std::optional<bool> snapshot;
+  bool read_only = false;
+  bool raw_given = false;  ///< format=raw: do not look for other formats.
+};
+
+struct ModuleOptions {
+  std::string file;
+  std::string command_line;
+};
+
+struct FirmwareFileOptions {
+  std::string name;
+  std::string file;  ///< Or, if empty:
+  std::string contents;
+};
+
+struct RtcOptions {
+  enum class Base : uint8_t { Utc, LocalTime, Date };
+  Base base = Base::Utc;
+  int64_t date = 0;  ///< Base::Date: seconds since 1970.
+};
+
+struct DebugConsoleOptions {
+  std::optional<uint16_t> port;  ///< 0xe9 unless -global says otherwise.
+  CharacterOptions device;
+};
+
+struct RunOptions {
+  /// The user asked for this text instead of a machine (`-cpu help`).
+  std::optional<std::string> information;
+  /// Remarks on options that are accepted but mean less than elsewhere.
+  std::vector<std::string> notes;
+
+  std::string name;
+  machine::MachineType type = machine::MachineType::Pc;
+  std::string cpu_model = "max";
+  unsigned cpus = 1;
+  uint64_t memory_size = uint64_t{128} << 20;
+  bool acpi = true;
+  std::optional<machine::VgaKind> vga;
+
+  std::vector<std::string> firmware_directories;  ///< -L
+  std::string bios;
+  std::string kernel;
+  std::string kernel_command_line;
+  std::vector<ModuleOptions> initrd;
+  std::vector<FirmwareFileOptions> firmware_files;
+  machine::BootConfig boot;
+
+  std::vector<DriveOptions> drives;
+  bool snapshot = false;
+
+  std::vector<CharacterOptions> chardevs;
+  std::vector<CharacterOptions> serials;
+  std::vector<DebugConsoleOptions> debug_consoles;
+  std::optional<uint16_t> debug_console_port;  ///< -global isa-debugcon.iobase
+  std::optional<CharacterOptions> monitor;
+  std::optional<CharacterOptions> gdb;
+
+  std::optional<machine::DebugExitConfig> debug_exit;
+  machine::ClockConfig clock;
+  RtcOptions rtc;
+
+  bool no_graphic = false;    ///< -nographic
+  bool display_none = false;  ///< -display none
+  bool no_defaults = false;
+  bool no_reboot = false;
+  bool no_shutdown = false;
+  bool start_paused = false;
+
+  uint32_t log_items = 0;
+  std::string log_file;
+  std::string pid_file;
+};
+
+/// What an option is for; --help is grouped so.
+enum class OptionGroup : uint8_t {
+  Machine,
+  Boot,
+  Drives,
+  Characters,
+  Time,
+  Running,
+  Debugging,
+  Compatibility
+};
+
+struct Option {
+  std::string_view name;      ///< Without the dash.
+  std::string_view argument;  ///< How help shows the argument; empty: the option takes none.
+  OptionGroup group;
+  std::string_view help;
+  Result<void> (*handler)(RunOptions& options, std::string_view argument);
+};
+
+/// Every option that is supported, one row each.
+[[nodiscard]] std::span<const Option> run_options();
+
+/// Reads the arguments (without the program's name). QEMU's style: one dash or two, the argument in the next
+/// word;
+/// `--option=argument` too. A word without a dash is the first hard disk. An Error is the user's (exit status
+/// 2).
+[[nodiscard]] Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments);
+
+/// The text of `vitrine run --help`.
+[[nodiscard]] std::string run_help();
+
+}  // namespace vitrine::cli
