@@ -5,6 +5,7 @@
 namespace vitrine {
 
 void StateArchive::raw(void* data, size_t size) {
+  if (size == 0) return;  // an empty vector's data() may be null, which memcpy does not take
   if (!loading_) {
     const auto* begin = static_cast<const uint8_t*>(data);
     output_.insert(output_.end(), begin, begin + size);
