@@ -148,6 +148,9 @@ Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments
       return std::unexpected(taken.error());
     options.drives.back().option = "the disk image";
   }
+  if (!options.information) {
+    if (auto completed = complete_run_options(options); !completed) return std::unexpected(completed.error());
+  }
   return options;
 }
 

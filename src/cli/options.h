@@ -143,6 +143,10 @@ struct Option {
 /// 2).
 [[nodiscard]] Result<RunOptions> parse_run_options(std::span<const std::string_view> arguments);
 
+/// What can be said only when all options are known: gives every drive its place and every default device its
+/// endpoint, and refuses contradictions. parse_run_options() has called it.
+[[nodiscard]] Result<void> complete_run_options(RunOptions& options);
+
 /// The text of `vitrine run --help`.
 [[nodiscard]] std::string run_help();
 

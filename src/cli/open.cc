@@ -1,0 +1,216 @@
+#include "cli/open.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <ctime>
+#include <utility>
+
+#include "cli/open_characters.h"
+#include "cli/open_drives.h"
+
+namespace vitrine::cli {
+namespace {
+
+constexpr size_t kLargestFirmwareFile = size_t{16} << 20;
+
+std::vector<std::string> firmware_directories(const RunOptions& options) {
+  std::vector<std::string> directories = options.firmware_directories;
+  if (const char* directory = std::getenv("VITRINE_FIRMWARE"); directory != nullptr && *directory != '\0') {
+    directories.emplace_back(directory);
+  }
+  for (const char* directory : {"/usr/share/seabios", "/usr/share/qemu", "/usr/local/share/qemu"}) {
+    directories.emplace_back(directory);
+  }
+  return directories;
+}
+
+/// A file to be read from start to end: not a directory, not a pipe.
+Result<Descriptor> open_to_read(std::string_view what, const std::string& path) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file) return std::unexpected(error_from_errno(fmt::format("cannot open {}", what), path));
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) {
+    return std::unexpected(error_from_errno(fmt::format("cannot examine {}", what), path));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return std::unexpected(Error{fmt::format("cannot use {}", what), path, 0,
+                                 S_ISDIR(status.st_mode) ? "it is a directory" : "it is not a regular file"});
+  }
+  if (status.st_size == 0)
+    return std::unexpected(Error{fmt::format("cannot use {}", what), path, 0, "it is empty"});
+  return file;
+}
+
+Result<machine::RomFile> find_firmware(const RunOptions& options, const std::string& name) {
+  for (const std::string& directory : firmware_directories(options)) {
+    const std::string path = fmt::format("{}/{}", directory, name);
+    if (::access(path.c_str(), F_OK) != 0) continue;
+    Descriptor file = TRY(open_to_read("the firmware", path));
+    return machine::RomFile{path, std::move(file)};
+  }
+  return std::unexpected(
+      Error{"cannot find the firmware", name, 0,
+            "install the package 'seabios', or say where it is with -L DIR or VITRINE_FIRMWARE"});
+}
+
+Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& config) {
+  if (options.bios.empty()) {
+    config.bios = TRY(find_firmware(options, "bios-256k.bin"));
+  } else if (options.bios.find('/') != std::string::npos || ::access(options.bios.c_str(), F_OK) == 0) {
+    config.bios = {options.bios, TRY(open_to_read("the firmware", options.bios))};
+  } else {
+    config.bios = TRY(find_firmware(options, options.bios));
+  }
+  if (config.vga != machine::VgaKind::None)
+    config.vga_bios = TRY(find_firmware(options, "vgabios-stdvga.bin"));
+  return {};
+}
+
+Result<void> open_kernel(const RunOptions& options, machine::MachineConfig& config) {
+  if (options.kernel.empty()) return {};
+  machine::KernelConfig kernel;
+  kernel.name = options.kernel;
+  kernel.file = TRY(open_to_read("the kernel", options.kernel));
+  kernel.command_line = options.kernel_command_line;
+  for (const ModuleOptions& module : options.initrd) {
+    Descriptor file = TRY(open_to_read("the initial RAM disk or module", module.file));
+    kernel.modules.push_back({module.file, module.command_line, std::move(file)});
+  }
+  config.kernel = std::move(kernel);
+  return {};
+}
+
+Result<std::vector<uint8_t>> read_file(const std::string& path) {
+  const Descriptor file = TRY(open_to_read("the file for the firmware", path));
+  std::vector<uint8_t> contents;
+  while (contents.size() <= kLargestFirmwareFile) {
+    const size_t old_size = contents.size();
+    contents.resize(old_size + 65536);
+    const ssize_t count = ::read(file.get(), contents.data() + old_size, 65536);
+    contents.resize(old_size + static_cast<size_t>(count > 0 ? count : 0));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return std::unexpected(error_from_errno("cannot read the file for the firmware", path));
+    if (count == 0) return contents;
+  }
+  return std::unexpected(Error{"the file for the firmware is too large:", path, 0, "16 MiB at most"});
+}
+
+Result<void> read_firmware_files(const RunOptions& options, machine::MachineConfig& config) {
+  for (const FirmwareFileOptions& file : options.firmware_files) {
+    std::vector<uint8_t> contents(file.contents.begin(), file.contents.end());
+    if (!file.file.empty()) contents = TRY(read_file(file.file));
+    config.firmware_files.push_back({file.name, std::move(contents)});
+  }
+  return {};
+}
+
+Result<void> check_memory(uint64_t size) {
+  struct sysinfo host {};
+  ::sysinfo(&host);
+  const uint64_t there = (uint64_t{host.totalram} + host.totalswap) * host.mem_unit;
+  if (size > there) {
+    return std::unexpected(Error{"-m: more memory than the host has:", fmt::format("{}M", size >> 20), 0,
+                                 fmt::format("it has {}M", there >> 20)});
+  }
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur) {
+    return std::unexpected(
+        Error{"-m: more memory than this process may have:", fmt::format("{}M", size >> 20), 0,
+              fmt::format("ulimit -v is {}M", limit.rlim_cur >> 20)});
+  }
+  if (::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur) {
+    return std::unexpected(
+        Error{"-m: guest memory is a file in memory, and larger than this process may write:",
+              fmt::format("{}M", size >> 20), 0, fmt::format("ulimit -f is {}M", limit.rlim_cur >> 20)});
+  }
+  return {};
+}
+
+int64_t rtc_start(const RtcOptions& rtc) {
+  if (rtc.base == RtcOptions::Base::Date) return rtc.date;
+  const std::time_t now = ::time(nullptr);
+  if (rtc.base == RtcOptions::Base::Utc) return now;
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  return now + local.tm_gmtoff;
+}
+
+Result<Descriptor> create_output(std::string_view what, const std::string& path) {
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666));
+  if (!file) return std::unexpected(error_from_errno(fmt::format("cannot create {}", what), path));
+  return file;
+}
+
+Result<TemporaryFile> write_pid_file(const std::string& path) {
+  const Descriptor file = TRY(create_output("the pid file", path));
+  const std::string text = fmt::format("{}\n", ::getpid());
+  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return std::unexpected(error_from_errno("cannot write the pid file", path));
+  }
+  return TemporaryFile(path);
+}
+
+void copy_values(const RunOptions& options, machine::MachineConfig& config) {
+  config.name = options.name;
+  config.type = options.type;
+  config.cpu_model = options.cpu_model;
+  config.cpus = options.cpus;
+  config.memory_size = options.memory_size;
+  config.acpi = options.acpi;
+  config.vga = options.vga.value_or(machine::VgaKind::Standard);
+  config.boot = options.boot;
+  config.debug_exit = options.debug_exit;
+  config.clock = options.clock;
+  config.rtc_start = rtc_start(options.rtc);
+  config.start_paused = options.start_paused;
+  config.no_reboot = options.no_reboot;
+  config.no_shutdown = options.no_shutdown;
+  config.log.items = options.log_items;
+}
+
+}  // namespace
+
+TemporaryFile::~TemporaryFile() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+Result<OpenedMachine> open_machine(const RunOptions& options) {
+  OpenedMachine opened;
+  machine::MachineConfig& config = opened.config;
+  copy_values(options, config);
+  if (auto done = check_memory(config.memory_size); !done) return std::unexpected(done.error());
+  if (auto done = open_firmware(options, config); !done) return std::unexpected(done.error());
+  if (auto done = open_kernel(options, config); !done) return std::unexpected(done.error());
+  if (auto done = read_firmware_files(options, config); !done) return std::unexpected(done.error());
+  config.drives = TRY(open_drives(options, opened.warnings));
+  if (!options.log_file.empty()) config.log.output = TRY(create_output("the log file", options.log_file));
+
+  // Last, because it may wait for somebody to connect.
+  OpenedCharacters characters = TRY(open_characters(options));
+  for (std::string& path : characters.socket_files) opened.temporary_files.emplace_back(std::move(path));
+  config.endpoints = std::move(characters.endpoints);
+  config.serial_ports = std::move(characters.serial_ports);
+  config.debug_consoles = std::move(characters.debug_consoles);
+  config.monitor = characters.monitor;
+  config.gdb = characters.gdb;
+  opened.terminal = characters.terminal;
+  std::ranges::move(characters.announcements, std::back_inserter(opened.warnings));
+  if (!options.pid_file.empty()) opened.temporary_files.push_back(TRY(write_pid_file(options.pid_file)));
+  return opened;
+}
+
+Result<Descriptor> HostFileService::create_file(std::string_view path) {
+  Descriptor file(::open(std::string(path).c_str(),
+                         O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666));
+  if (!file) return std::unexpected(error_from_errno("cannot create the file", path));
+  return file;
+}
+
+}  // namespace vitrine::cli
