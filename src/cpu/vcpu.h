@@ -16,6 +16,10 @@
 
 namespace vitrine::cpu {
 
+class Fetcher;
+struct Event;
+struct StepStart;
+
 class Vcpu : public Serializable {
  public:
   explicit Vcpu(const CoreEnvironment& environment);
@@ -38,6 +42,7 @@ class Vcpu : public Serializable {
   void raise_nmi();
   void init();                        ///< The INIT pin or IPI.
   void startup(uint8_t vector);       ///< SIPI: heard only while waiting for it.
+  void set_ignne();                   ///< IGNNE#: a write to port F0h lets the processor go on past an x87 exception.
   void kick();                        ///< Makes run() return soon, with ExitReason::Kicked.
 
   /// The architectural state, canonical. Only between runs. Who changes it calls state_changed() before the next run.
@@ -59,8 +64,20 @@ class Vcpu : public Serializable {
 
  private:
   class Listener;
+  enum class Next : uint8_t { Execute, Again, Exit };
+
+  [[nodiscard]] Next take_events(Exit& exit);
+  [[nodiscard]] Next take_signals(Exit& exit);
+  [[nodiscard]] Next take_breakpoints(Exit& exit);
+  [[nodiscard]] Next take_traps(Exit& exit);
+  [[nodiscard]] Next dormant(Exit& exit);
+  [[nodiscard]] bool must_step() const;
+  void execute();
+  void finish_step(const StepStart& start);
+  void send(const Event& event);
 
   std::unique_ptr<Core> core_;
+  std::unique_ptr<Fetcher> fetcher_;
   std::unique_ptr<Listener> listener_;
 };
 

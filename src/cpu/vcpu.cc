@@ -1,0 +1,319 @@
+// The dispatcher: takes events in the manual's order between instructions, finds blocks and runs them.
+//
+// What counts as an instruction: each that completes, HLT and those that a debugger steps included. A repeated string instruction counts once for
+// every kRepeatChunk iterations begun (interpret_string.cc). Faulting instructions and deliveries count as none.
+#include "cpu/vcpu.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cpu/access.h"
+#include "cpu/block_flow.h"
+#include "cpu/fetch.h"
+#include "cpu/fpu_state.h"
+#include "cpu/mode.h"
+#include "cpu/system.h"
+#include "cpu/translation.h"
+#include "x86/control_registers.h"
+
+namespace vitrine::cpu {
+
+// Hears of changes to memory on the core's behalf.
+class Vcpu::Listener : public memory::WriteListener, public memory::MapListener {
+ public:
+  explicit Listener(Core& core) : core_(core) {
+    core_.env.memory.add_listener(*this);
+    core_.env.memory.add_write_listener(*this);
+  }
+  ~Listener() override {
+    core_.env.memory.remove_listener(*this);
+    core_.env.memory.remove_write_listener(*this);
+  }
+
+  void physical_map_changed() override { flush_tlb(core_); }
+
+  void page_watched(memory::RamBlock& block, uint64_t page) override {
+    core_.tlbs->forbid_writes(block.data() + (page << kPageShift));
+  }
+
+  void watched_page_written(memory::RamBlock& block, uint64_t page, uint8_t watches) override {
+    if ((watches & static_cast<uint8_t>(memory::Watch::Code)) == 0) return;
+    const bool own = core_.writing_block == &block && core_.writing_page == page;
+    const uint32_t offset = own ? core_.writing_offset : 0;
+    const uint32_t size = own ? std::min(core_.writing_size, kPageSize - offset) : kPageSize;
+    if (core_.code->drop(block, page, offset, size)) {
+      core_.link_slot = nullptr;
+      new_mapping(core_);
+    }
+  }
+
+ private:
+  Core& core_;
+};
+
+/// What has to be known after a single step of how things were before it.
+struct StepStart {
+  uint32_t eflags = 0;
+  bool shadow = false;
+};
+
+Vcpu::Vcpu(const CoreEnvironment& environment)
+    : core_(std::make_unique<Core>(environment)),
+      fetcher_(std::make_unique<Fetcher>(environment.model)),
+      listener_(std::make_unique<Listener>(*core_)) {
+  reset();
+}
+
+Vcpu::~Vcpu() = default;
+
+void Vcpu::reset() {
+  reset_state(*core_, ResetKind::PowerOn);
+  core_->attention.store(0);
+  core_->pending_dr6 = 0;
+  core_->faulted = false;
+  if (core_->env.index != 0) core_->state.activity = Activity::WaitForStartup;
+  state_changed();
+}
+
+void Vcpu::state_changed() {
+  core_->state.gpr[kNoRegister] = 0;
+  core_->flags_from_state();
+  update_mode(*core_);
+  flush_tlb(*core_);
+}
+
+uint64_t Vcpu::executed() const { return core_->executed(); }
+
+void Vcpu::set_interrupt_request(bool level) {
+  core_->interrupt_request = level;
+  if (level) core_->leave_after_current(kAttentionInterrupt);
+}
+void Vcpu::raise_nmi() {
+  core_->state.nmi_pending = true;
+  core_->leave_after_current(kAttentionNmi);
+}
+void Vcpu::init() { core_->leave_after_current(kAttentionInit); }
+void Vcpu::startup(uint8_t vector) {
+  if (core_->state.activity != Activity::WaitForStartup && (core_->attention.load() & kAttentionInit) == 0) return;
+  core_->startup_vector = vector;
+  core_->leave_after_current(kAttentionStartup);
+}
+void Vcpu::set_ignne() { cpu::set_ignne(*core_); }
+
+void Vcpu::kick() { core_->attention.fetch_or(kAttentionKick, std::memory_order_release); }
+
+void Vcpu::send(const Event& event) {
+  core_->flags_to_state();
+  core_->reported_breakpoint.reset();
+  core_->link_slot = nullptr;
+  deliver(*core_, event);
+  core_->flags_from_state();
+}
+
+// HLT, shutdown, and waiting for a startup message.
+Vcpu::Next Vcpu::dormant(Exit& exit) {
+  CpuState& state = core_->state;
+  switch (state.activity) {
+    case Activity::Running: return Next::Execute;
+    case Activity::Shutdown: exit.reason = ExitReason::Shutdown; return Next::Exit;
+    case Activity::WaitForStartup: exit.reason = ExitReason::Halted; return Next::Exit;
+    case Activity::Halted: break;
+  }
+  const bool interrupt = core_->interrupt_request && (state.eflags & x86::kIf) != 0;
+  const bool nmi = state.nmi_pending && !state.nmi_blocked;
+  if (!interrupt && !nmi) {
+    exit.reason = ExitReason::Halted;
+    return Next::Exit;
+  }
+  state.interrupt_shadow = false;
+  return Next::Execute;
+}
+
+Vcpu::Next Vcpu::take_traps(Exit& exit) {
+  const bool after_ss_load = core_->state.interrupt_shadow && (core_->last_operation == Operation::MovSegment ||
+                                                               core_->last_operation == Operation::PopSegment);
+  if (core_->pending_dr6 != 0 && !after_ss_load) {
+    const uint32_t dr6 = std::exchange(core_->pending_dr6, 0);
+    send(Event{.kind = EventKind::Trap, .vector = x86::Vector::Debug, .dr6 = dr6});
+    return Next::Again;
+  }
+  if (core_->watchpoint_hit) {
+    exit = {ExitReason::Watchpoint, *std::exchange(core_->watchpoint_hit, std::nullopt)};
+    return Next::Exit;
+  }
+  return Next::Execute;
+}
+
+// INIT, traps, NMI, INTR, in this order. SDM Vol. 3A, "Prioritization of Concurrent Events".
+Vcpu::Next Vcpu::take_signals(Exit& exit) {
+  CpuState& state = core_->state;
+  const uint32_t attention = core_->attention.load(std::memory_order_acquire);
+  if ((attention & kAttentionInit) != 0) {
+    core_->attention.fetch_and(~uint32_t{kAttentionInit});
+    reset_state(*core_, ResetKind::Init);
+    state_changed();
+    if (core_->env.index != 0) state.activity = Activity::WaitForStartup;
+    return Next::Again;
+  }
+  if ((attention & kAttentionStartup) != 0) {
+    core_->attention.fetch_and(~uint32_t{kAttentionStartup});
+    if (state.activity == Activity::WaitForStartup) {
+      SegmentRegister& cs = state.segments[x86::kCs];
+      cs.selector = static_cast<uint16_t>(core_->startup_vector << 8);
+      cs.base = uint32_t{core_->startup_vector} << 12;
+      state.eip = 0;
+      state.activity = Activity::Running;
+      state_changed();
+    }
+    return Next::Again;
+  }
+  if (const Next next = take_traps(exit); next != Next::Execute) return next;
+  if (state.activity == Activity::Shutdown || state.activity == Activity::WaitForStartup) return Next::Execute;
+  if (state.nmi_pending && !state.nmi_blocked && !state.interrupt_shadow) {
+    state.nmi_pending = false;
+    state.activity = Activity::Running;
+    send(Event{.kind = EventKind::Nmi, .vector = x86::Vector::Nmi});
+    return Next::Again;
+  }
+  if (core_->interrupt_request && (state.eflags & x86::kIf) != 0 && !state.interrupt_shadow) {
+    if (const auto vector = core_->env.bus.acknowledge_interrupt(core_->env.index)) {
+      state.activity = Activity::Running;
+      send(Event{.kind = EventKind::ExternalInterrupt, .vector = static_cast<x86::Vector>(*vector)});
+      return Next::Again;
+    }
+  }
+  return Next::Execute;
+}
+
+// Instruction breakpoints: the guest's own are faults before the instruction, unless RF says it has had it.
+Vcpu::Next Vcpu::take_breakpoints(Exit& exit) {
+  const CpuState& state = core_->state;
+  const uint32_t linear = state.segments[x86::kCs].base + state.eip;
+  if (std::ranges::find(core_->debug.breakpoints, VirtualAddress(linear)) != core_->debug.breakpoints.end()) {
+    if (core_->reported_breakpoint != VirtualAddress(linear)) {
+      core_->reported_breakpoint = VirtualAddress(linear);
+      exit = {ExitReason::Breakpoint, VirtualAddress(linear)};
+      return Next::Exit;
+    }
+  }
+  if ((state.eflags & x86::kRf) != 0 || state.interrupt_shadow) return Next::Execute;
+  uint32_t hits = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    const bool enabled = (state.dr7 >> (2 * i) & 3) != 0 && (state.dr7 >> (16 + 4 * i) & 3) == 0;
+    if (enabled && state.dr[i] == linear) hits |= 1u << i;
+  }
+  if (hits == 0) return Next::Execute;
+  send(Event{.kind = EventKind::Fault, .vector = x86::Vector::Debug, .dr6 = hits});
+  return Next::Again;
+}
+
+bool Vcpu::must_step() const {
+  const CpuState& state = core_->state;
+  return core_->force_step || state.interrupt_shadow || (state.eflags & (x86::kTf | x86::kRf)) != 0;
+}
+
+Vcpu::Next Vcpu::take_events(Exit& exit) {
+  const uint32_t attention = core_->attention.load(std::memory_order_acquire);
+  if ((attention & kAttentionKick) != 0) {
+    core_->attention.fetch_and(~uint32_t{kAttentionKick});
+    exit.reason = ExitReason::Kicked;
+    return Next::Exit;
+  }
+  const CpuState& state = core_->state;
+  const bool signals = core_->interrupt_request || state.nmi_pending || core_->pending_dr6 != 0 || attention != 0;
+  if (signals) {
+    if (const Next next = take_signals(exit); next != Next::Execute) return next;
+  }
+  if (const Next next = dormant(exit); next != Next::Execute) return next;
+  if (core_->remaining == 0) {
+    exit.reason = ExitReason::BudgetSpent;
+    return Next::Exit;
+  }
+  if (core_->force_step) {
+    if (const Next next = take_breakpoints(exit); next != Next::Execute) return next;
+  }
+  return Next::Execute;
+}
+
+void Vcpu::finish_step(const StepStart& start) {
+  CpuState& state = core_->state;
+  if (core_->faulted) return;
+  const Operation operation = core_->last_operation;
+  if ((start.eflags & x86::kRf) != 0 && operation != Operation::Iret) state.eflags &= ~x86::kRf;
+  const bool interrupted = operation == Operation::Int || operation == Operation::Int3 ||
+                           operation == Operation::Into || operation == Operation::Int1;
+  const bool shadowed = state.interrupt_shadow &&
+                        (operation == Operation::MovSegment || operation == Operation::PopSegment);
+  if ((start.eflags & x86::kTf) != 0 && !interrupted && !shadowed) core_->pending_dr6 |= 1u << 14;
+}
+
+void Vcpu::execute() {
+  Core& core = *core_;
+  const bool step = must_step();
+  const StepStart start{core.state.eflags, core.state.interrupt_shadow};
+  core.faulted = false;
+  Block* block = fetcher_->block(core, step ? BlockSize::OneInstruction : BlockSize::Full);
+  if (block != nullptr && block->count > core.remaining) block = fetcher_->block(core, BlockSize::OneInstruction);
+  if (block == nullptr) {
+    core.faulted = true;
+    return;
+  }
+  if (block->mode == core.block_mode && block->host != nullptr) {
+    core.code->jump_entry(core.state.eip) = {core.code_context, core.state.eip, block};
+    if (core.link_slot != nullptr && block->second_page == nullptr) *core.link_slot = block;
+  }
+  core.link_slot = nullptr;
+  // What has been looked at just now, and cannot be taken, must not end every block. Whatever could change that (IF, an IRET)
+  // comes back here anyway.
+  constexpr uint32_t kSeen = kAttentionInterrupt | kAttentionNmi | kAttentionTrap | kAttentionStop | kAttentionStep;
+  if ((core.attention.load(std::memory_order_relaxed) & kSeen) != 0) core.attention.fetch_and(~kSeen);
+  if (step) core.attention.fetch_or(kAttentionStep);
+  core.last_operation = Operation::Invalid;
+  core.state.interrupt_shadow = false;
+  core.remaining -= block->count;
+  core.block = block;
+  core.current = block->code.get();
+#if VITRINE_TAIL_CALLS
+  core.current->handler(core, core.current);
+#else
+  while (core.block != nullptr) core.current->handler(core, core.current);
+#endif
+  if (step) finish_step(start);
+}
+
+Exit Vcpu::run(uint64_t budget) {
+  Core& core = *core_;
+  core.budget = std::min<uint64_t>(budget, INT64_MAX / 2);
+  core.remaining = static_cast<int64_t>(core.budget);
+  core.flags_from_state();
+  core.link_slot = nullptr;
+  fpu_enter(core);
+  Exit exit;
+  const bool stepping = core.debug.single_step;
+  uint64_t stepped = 0;
+  for (;;) {
+    core.restore_displaced();
+    core.code->collect();
+    if (core.faulted) {
+      core.faulted = false;
+      send(Event{.kind = EventKind::Fault, .vector = core.fault.vector, .error_code = core.fault.error_code, .address = core.fault.address});
+    }
+    const Next next = take_events(exit);
+    if (next == Next::Exit) break;
+    if (next == Next::Again) continue;
+    if (stepping && stepped++ != 0) {
+      exit.reason = ExitReason::Stepped;
+      break;
+    }
+    execute();
+    core.reported_breakpoint.reset();
+  }
+  core.flags_to_state();
+  fpu_leave(core);
+  core.executed_base += core.budget - static_cast<uint64_t>(core.remaining);
+  core.budget = 0;
+  core.remaining = 0;
+  return exit;
+}
+
+}  // namespace vitrine::cpu
