@@ -38,8 +38,10 @@ template <Access kind>
   }
   const SegmentView& view = core.views[segment];
   const bool allowed = kind == Access::Write ? view.writable : view.readable;
-  if (!allowed || offset < view.low || uint64_t{offset} + size - 1 > view.high)
-    return raise_segment_fault(core, segment);
+  if (!allowed || offset < view.low || uint64_t{offset} + size - 1 > view.high) {
+    raise_segment_fault(core, segment);
+    return false;
+  }
   linear = view.base + offset;
   return true;
 }

@@ -26,9 +26,9 @@ void leave_fault(Core& core, const Instruction* instruction) {
 void leave_ending(Core& core, const Instruction* instruction, bool completed) {
   core.last_operation = instruction->operation;
   core.flags_from_state();
+  give_back(core, instruction + (completed ? 1 : 0));
   if (!completed) {
     core.faulted = true;
-    core.remaining += 1;
     core.state.eip = core.restart_eip;
   }
   core.block = nullptr;
@@ -49,7 +49,8 @@ void follow_unlinked(Core& core, const Instruction* instruction, unsigned link, 
     if (linkable && entry.block->second_page == nullptr) core.block->links[link] = entry.block;
     return enter_block(core, entry.block, eip);
   }
-  if (linkable) core.link_slot = &core.block->links[link];
+  // The block may have been dropped by its own last instruction.
+  if (linkable && core.block->live) core.link_slot = &core.block->links[link];
   return leave_to(core, eip);
 }
 

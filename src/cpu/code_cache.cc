@@ -118,6 +118,13 @@ bool CodeCache::has_page(const memory::RamBlock& owner, uint64_t page) const {
   return pages_.contains(owner.data() + (page << kPageShift));
 }
 
+void CodeCache::drop_block(Block* block) {
+  forget_in_page(page_of(block->host), block);
+  if (block->second_page != nullptr) forget_in_page(block->second_page, block);
+  retire(block);
+  // Only blocks that straddle pages come here, and nothing links to them.
+}
+
 void CodeCache::drop_all() {
   pages_.clear();
   while (!blocks_.empty()) retire(blocks_.begin()->first);

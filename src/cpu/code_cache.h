@@ -62,6 +62,7 @@ class CodeCache {
 
   /// Drops what was made from bytes offset…offset+size-1 of a page. Returns whether anything was.
   bool drop(memory::RamBlock& owner, uint64_t page, unsigned offset, unsigned size);
+  void drop_block(Block* block);
   void drop_all();
   [[nodiscard]] bool has_page(const memory::RamBlock& owner, uint64_t page) const;
   /// Frees dropped blocks. None of them may be running.

@@ -342,6 +342,10 @@ Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bo
   i.address_mask = zydis.address_width == 16 ? 0xffff : 0xffffffff;
   i.prefixes = prefixes_of(zydis);
   set_operands(zydis, operands, i);
+  if (zydis.meta.category == ZYDIS_CATEGORY_STRINGOP || zydis.meta.category == ZYDIS_CATEGORY_IOSTRINGOP) {
+    i.is_memory = 0;
+    i.form = OperandForm::None;
+  }
   if (!i.is_memory) i.segment = source_segment(zydis);
 
   const InstructionRow* row = find_row(i, core.env.model);

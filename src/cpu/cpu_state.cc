@@ -1,0 +1,48 @@
+// Saving and restoring the architectural state.
+#include "cpu/cpu_state.h"
+
+#include "x86/flags.h"
+
+namespace vitrine::cpu {
+namespace {
+
+constexpr uint32_t kAttributeBits = 0x00f0ff00;
+
+void serialize(StateArchive& archive, SegmentRegister& segment) {
+  archive.fields(segment.selector, segment.attributes, segment.base, segment.limit);
+  if ((segment.attributes & ~kAttributeBits) != 0) archive.reject("segment attributes");
+}
+
+void serialize(StateArchive& archive, FloatingPointState& fpu) {
+  for (auto& bytes : fpu.registers) archive.field(bytes);
+  archive.fields(fpu.control, fpu.status, fpu.tag, fpu.opcode, fpu.instruction_pointer, fpu.instruction_segment,
+                 fpu.data_pointer, fpu.data_segment, fpu.mxcsr);
+  for (auto& bytes : fpu.xmm) archive.field(bytes);
+  for (auto& bytes : fpu.ymm_high) archive.field(bytes);
+  if ((fpu.mxcsr & ~0xffffu) != 0) archive.reject("MXCSR");
+}
+
+}  // namespace
+
+void CpuState::serialize(StateArchive& archive) {
+  archive.section("cpu-state", 1);
+  for (unsigned i = 0; i < x86::kGprCount; ++i) archive.field(gpr[i]);
+  archive.fields(eip, eflags);
+  for (SegmentRegister& segment : segments) cpu::serialize(archive, segment);
+  cpu::serialize(archive, ldtr);
+  cpu::serialize(archive, tr);
+  archive.fields(gdtr.base, gdtr.limit, idtr.base, idtr.limit, cpl);
+  archive.fields(cr0, cr2, cr3, cr4, pdptes, dr, dr6, dr7);
+  archive.fields(efer, apic_base, tsc_offset, sysenter_cs, sysenter_esp, sysenter_eip, pat, xcr0);
+  archive.fields(mtrr_def_type, mtrr_fixed, mtrr_variable, misc_enable, microcode_version, tsc_aux);
+  archive.fields(activity, interrupt_shadow, nmi_blocked, nmi_pending);
+  cpu::serialize(archive, fpu);
+  if (cpl > 3) archive.reject("CPL");
+  if (activity > Activity::WaitForStartup) archive.reject("activity");
+  if ((eflags & ~x86::kFlagsDefined) != 0 || (eflags & x86::kFlagsFixed) == 0) archive.reject("EFLAGS");
+  if (!archive.loading()) return;
+  cpl &= 3;
+  if (activity > Activity::WaitForStartup) activity = Activity::Shutdown;
+}
+
+}  // namespace vitrine::cpu
