@@ -7,7 +7,7 @@
 enum {
   kPowerControl = 0x604,    // PM1a control register where firmware of virtual machines puts it
   kSleepEnableS5 = 0x2000,  // SLP_EN, sleep type 0
-  kDebugExit = 0xf4,        // QEMU's isa-debug-exit: leaves with status 2 * value + 1
+  kDebugExit = 0xf4,        // QEMU's isa-debug-exit,iobase=0xf4: leaves with status 2 * value + 1
   kExitHalted = 0,
   kExitPanic = 1
 };

@@ -64,6 +64,9 @@ static void start_init(void) {
   file_system_enter();
   current_process()->working_directory = inode_get(kRootInode);
   file_system_leave();
+  for (int i = 0; i < 3; ++i) {
+    current_process()->files[i] = file_open("/dev/console", kOpenRead | kOpenWrite);
+  }
   static char path[kMaxPath] = "/bin/init";
   boot_option("init", path, sizeof path);
   // Init gets the kernel's options as its arguments.

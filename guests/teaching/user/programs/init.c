@@ -15,9 +15,6 @@ static int run(char* path) {
 }
 
 int main(int count, char** arguments) {
-  open("/dev/console", kOpenRead | kOpenWrite);
-  dup(0);
-  dup(0);
   for (int i = 1; i < count; ++i) {
     char* program = NULL;
     if (strcmp(arguments[i], "test") == 0) program = "/bin/test";
