@@ -1,0 +1,135 @@
+// See comparison.h. Not compared, with reasons: the last x87 opcode (processors keep it only for unmasked
+// exceptions, each its own way), and the data pointer where CPUID says that the host keeps it only then.
+// EFLAGS.RF and TF belong to the single step.
+#include "differential/comparison.h"
+
+#include <cpuid.h>
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "x86/flags.h"
+#include "x86/registers.h"
+
+namespace vitrine::differential {
+namespace {
+
+using cpu::Operation;
+
+/// CPUID leaf 7, EBX bit 6: FDP_EXCPTN_ONLY.
+bool host_keeps_data_pointer() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (b >> 6 & 1) == 0;
+}
+
+std::string hex(const uint8_t* bytes, size_t size) {
+  std::string text;
+  for (size_t n = 0; n < size; ++n) text += fmt::format("{:02x}", bytes[n]);
+  return text;
+}
+
+template <typename T>
+T field(const MachineState& state, size_t at) {
+  T value;
+  std::memcpy(&value, state.unit.data() + at, sizeof value);
+  return value;
+}
+
+constexpr const char* kNames[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+
+class Differences {
+ public:
+  template <typename T>
+  void number(const char* what, T before, T host, T ours) {
+    if (host != ours)
+      text_ += fmt::format("  {}: before {:x}, host {:x}, ours {:x}\n", what, before, host, ours);
+  }
+  void bytes(const std::string& what, const uint8_t* before, const uint8_t* host, const uint8_t* ours,
+             size_t size) {
+    if (std::memcmp(host, ours, size) != 0)
+      text_ += fmt::format("  {}: before {}, host {}, ours {}\n", what, hex(before, size), hex(host, size),
+                           hex(ours, size));
+  }
+  [[nodiscard]] std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void compare_units(const MachineState& before, const MachineState& host, const MachineState& ours,
+                   Differences& out) {
+  const auto word = [&](const char* what, size_t at) {
+    out.number(what, field<uint16_t>(before, at), field<uint16_t>(host, at), field<uint16_t>(ours, at));
+  };
+  word("x87 control", 0);
+  word("x87 status", 2);
+  word("x87 tags", 4);
+  const auto long_word = [&](const char* what, size_t at) {
+    out.number(what, field<uint32_t>(before, at), field<uint32_t>(host, at), field<uint32_t>(ours, at));
+  };
+  long_word("x87 instruction pointer", 8);
+  static const bool data_pointer = host_keeps_data_pointer();
+  if (data_pointer) long_word("x87 data pointer", 16);
+  long_word("mxcsr", 24);
+  for (unsigned n = 0; n < 8; ++n) {
+    const size_t at = 32 + 16 * n;
+    out.bytes(fmt::format("st{}", n), before.unit.data() + at, host.unit.data() + at, ours.unit.data() + at,
+              10);
+  }
+  for (unsigned n = 0; n < 8; ++n) {
+    const size_t at = 160 + 16 * n;
+    out.bytes(fmt::format("xmm{}", n), before.unit.data() + at, host.unit.data() + at, ours.unit.data() + at,
+              16);
+  }
+}
+
+void compare_data(const TestCase& test, const Outcome& host, const Outcome& ours, Differences& out) {
+  for (size_t n = 0; n < kDataSize; n += 16) {
+    if (std::memcmp(host.data.data() + n, ours.data.data() + n, 16) == 0) continue;
+    const bool chosen = n >= test.window && n < test.window + kWindowSize;
+    static constexpr uint8_t kNothing[16] = {};
+    out.bytes(fmt::format("memory {:x}", kDataBase + n),
+              chosen ? test.window_bytes.data() + (n - test.window) : kNothing, host.data.data() + n,
+              ours.data.data() + n, 16);
+  }
+}
+
+}  // namespace
+
+uint32_t undefined_flags(Operation /*operation*/, unsigned /*operand_size*/) {
+  return 0;
+}
+
+std::string difference(const TestCase& test, const Outcome& host, const Outcome& ours, Operation operation,
+                       uint32_t ignored_flags) {
+  Outcome expected = host;
+  if (operation == Operation::Pushf && host.vector == kNoVector) {  // The single step's TF is in the image.
+    const uint32_t at = host.after.gpr[x86::kEsp] + 1 - kDataBase;
+    if (at < kDataSize) expected.data[at] &= 0xfe;
+  }
+  Differences out;
+  out.number("vector", uint8_t{0}, host.vector, ours.vector);
+  out.number("error code", 0u, host.error_code, ours.error_code);
+  out.number("fault address", 0u, host.fault_address, ours.fault_address);
+  for (unsigned n = 0; n < 8; ++n)
+    out.number(kNames[n], test.before.gpr[n], host.after.gpr[n], ours.after.gpr[n]);
+  out.number("eip", test.before.eip, host.after.eip, ours.after.eip);
+  const uint32_t mask = ~(x86::kRf | x86::kTf | ignored_flags);
+  out.number("eflags", test.before.eflags, host.after.eflags & mask, ours.after.eflags & mask);
+  compare_units(test.before, host.after, ours.after, out);
+  compare_data(test, expected, ours, out);
+  return out.take();
+}
+
+std::string describe(const TestCase& test) {
+  std::string text = fmt::format("  bytes {}  eip {:x} eflags {:x}\n ", hex(test.bytes.data(), test.length),
+                                 test.before.eip, test.before.eflags);
+  for (unsigned n = 0; n < 8; ++n) text += fmt::format(" {} {:x}", kNames[n], test.before.gpr[n]);
+  text += fmt::format("\n  fcw {:x} fsw {:x} tags {:x} mxcsr {:x}\n", field<uint16_t>(test.before, 0),
+                      field<uint16_t>(test.before, 2), field<uint8_t>(test.before, 4),
+                      field<uint32_t>(test.before, 24));
+  text += fmt::format("  window at {:x}: {}\n", kDataBase + test.window, hex(test.window_bytes.data(), 64));
+  return text;
+}
+
+}  // namespace vitrine::differential
