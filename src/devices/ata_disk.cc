@@ -172,13 +172,17 @@ void AtaDisk::show_address(const Operation& operation, uint64_t lba) {
 // registers show the first sector that is.
 bool AtaDisk::begin(Addressing addressing) {
   standby_ = false;
-  operation_ = requested(addressing);
+  const Operation wanted = requested(addressing);
   const auto lba = requested_lba(addressing);
+  operation_ = {};
   if (!lba) return false;
+  if (*lba >= total_ || wanted.remaining > total_ - *lba) {
+    if (*lba < total_) show_address(wanted, total_);
+    return false;
+  }
+  operation_ = wanted;
   operation_.lba = *lba;
-  if (*lba < total_ && operation_.remaining <= total_ - *lba) return true;
-  if (*lba < total_) show_address(operation_, total_);
-  return false;
+  return true;
 }
 
 void AtaDisk::read_sectors() {
