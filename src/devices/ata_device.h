@@ -5,9 +5,10 @@
 // Documentation: ATA/ATAPI-6 (T13/1410D), "Interface register definitions and descriptions", "Device
 // protocols".
 //
-//   write_command ──► Busy ──timer──► step() ─┬─► DataIn ──all read──► data_in_done() ───┐
-//                      ▲                      ├─► DataOut ──all written──► data_out_done()├─► Busy, or
-//                      complete() └──────────────────────┴─► DmaWait ──engine started──► Busy        ┘
+//   write_command ─► Busy ─timer─► step() ─┬─► DataIn   ─all read─────► data_in_done()  ─► Busy or complete()
+//                                          ├─► DataOut  ─all written──► data_out_done() ─► Busy
+//                                          ├─► DmaWait  ─engine started─► Busy
+//                                          └─► complete() or fail()
 //
 // A command is carried out a little after it was written, so that its interrupt finds a driver that has
 // returned from the write; only a command that begins by taking data from the host asks for it at once, as
