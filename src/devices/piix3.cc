@@ -1,6 +1,7 @@
 #include "devices/piix3.h"
 
 #include "base/check.h"
+#include "devices/pci_bus.h"
 
 namespace vitrine::devices {
 namespace {
@@ -55,6 +56,10 @@ Piix3::Piix3(const std::array<IrqLine, kIsaInterrupts>& isa)
     set_config8(each.offset, each.initial);
     set_write_mask8(each.offset, each.write_mask);
   }
+}
+
+Piix3::~Piix3() {
+  if (PciBus* on = bus()) on->connect_pirqs({});
 }
 
 std::array<IrqLine, Piix3::kPirqs> Piix3::pirqs() {

@@ -25,6 +25,8 @@ class Piix3 : public PciDevice, public IrqSink {
   /// `isa` are wires of this chip alone: whoever takes them ORs them with those of the ISA devices
   /// (GsiRouter).
   explicit Piix3(const std::array<IrqLine, kIsaInterrupts>& isa);
+  /// Takes its wires off the bus it sits on: functions that leave later drive nothing.
+  ~Piix3() override;
 
   /// The wires for PciBus::connect_pirqs.
   [[nodiscard]] std::array<IrqLine, kPirqs> pirqs();

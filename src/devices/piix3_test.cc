@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "devices/pci_bus.h"
+
 namespace vitrine::devices {
 namespace {
 
@@ -72,6 +74,27 @@ TEST_F(Piix3Test, ResetDisablesRouting) {
   chip.reset();
   EXPECT_EQ(isa.levels, 0);
   EXPECT_EQ(chip.read_config(0x63, 1), 0x80u);
+}
+
+TEST_F(Piix3Test, LeavesNoWiresBehind) {
+  struct Requester : PciDevice {
+    Requester() : PciDevice({.vendor = 1, .device = 2, .interrupt_pin = 1}) {}
+    using PciDevice::set_interrupt;
+  } device;
+  memory::PortMap ports;
+  memory::PhysicalMap memory;
+  PciBus bus(ports, memory);
+  bus.attach(device, 1);
+  {
+    Piix3 bridge{isa.lines()};
+    bus.attach(bridge, 2);
+    bus.connect_pirqs(bridge.pirqs());
+    bridge.write_config(0x60, 1, 10);
+    device.set_interrupt(true);
+    EXPECT_EQ(isa.levels, 1 << 10);
+  }
+  device.set_interrupt(false);  // must not reach the bridge that is gone
+  EXPECT_EQ(isa.levels, 1 << 10);
 }
 
 TEST_F(Piix3Test, StateComesBack) {
