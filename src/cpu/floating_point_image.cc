@@ -92,14 +92,14 @@ bool load_bytes(Core& core, const Instruction& i, std::span<uint8_t> bytes) {
   return true;
 }
 
-/// Writes one, after making sure that all of it can be written.
+/// Writes one, after making sure that all of it can be written. As on processors, the address of a page fault
+/// is that of the last byte when its page is missing.
 bool store_bytes(Core& core, const Instruction& i, std::span<const uint8_t> bytes) {
   uint32_t linear = 0;
   const auto size = static_cast<unsigned>(bytes.size());
   if (!linearise<Access::Write>(core, i.segment, effective_offset(core, i), size, linear)) return false;
-  constexpr unsigned kPiece = 32;
-  for (unsigned at = 0; at < size; at += kPiece)
-    if (!probe_write(core, linear + at, std::min(kPiece, size - at), current_privilege(core))) return false;
+  if (!probe_write(core, linear + size - 1, 1, current_privilege(core))) return false;
+  if (!probe_write(core, linear, 2, current_privilege(core))) return false;
   for (unsigned at = 0; at < size; at += 2) {
     uint16_t piece = 0;
     std::memcpy(&piece, bytes.data() + at, sizeof piece);

@@ -96,10 +96,12 @@ bool store_suppressed(const HostUnit& unit) {
   return (host_x87_status() & ~control & (kX87Exceptions & ~kPrecision)) != 0;
 }
 
+// An unmasked exception suppresses the access altogether, page faults included; a page fault leaves the x87
+// state as it was.
 template <unsigned Size>
 bool to_memory_slowly(Core& core, const Instruction& i, uint32_t linear) {
   fpu_leave(core);
-  if (!probe_write(core, linear, Size, current_privilege(core))) return false;
+  const FloatingPointState before = core.state.fpu;
   load_unit(core);
   struct {
     uint8_t bytes[Size];
@@ -109,7 +111,10 @@ bool to_memory_slowly(Core& core, const Instruction& i, uint32_t linear) {
   stub_of(i)(value.bytes, 0);
   const bool suppressed = store_suppressed(*core.host_unit);
   fpu_leave(core);
-  return suppressed || store_linear(core, linear, value);
+  if (suppressed) return true;
+  if (probe_write(core, linear, Size, current_privilege(core))) return store_linear(core, linear, value);
+  core.state.fpu = before;
+  return false;
 }
 
 template <unsigned Size>

@@ -94,15 +94,37 @@ void compare_data(const TestCase& test, const Outcome& host, const Outcome& ours
   }
 }
 
+/// Page faults after which the host has already changed something, which no manual promises: it leaves x87
+/// mode before an MMX instruction's access, and writes the first eight bytes of an 80-bit store whose last
+/// two fault.
+void ignore_half_done(const TestCase& test, Operation operation, const Outcome& ours, Outcome& host) {
+  if (host.vector != 14 || ours.vector != 14) return;
+  if (operation == Operation::Fstp || operation == Operation::Fbstp) host.data = ours.data;
+  const bool was_x87 = (field<uint16_t>(test.before, 2) & 0x3800) != 0 || test.before.unit[4] != 0xff;
+  const bool is_mmx =
+      field<uint16_t>(host.after, 4) == 0xff && (field<uint16_t>(host.after, 2) & 0x3800) == 0;
+  if (was_x87 && is_mmx) {
+    std::memcpy(host.after.unit.data() + 2, ours.after.unit.data() + 2, 3);
+    std::memcpy(host.after.unit.data() + 32, ours.after.unit.data() + 32, 128);
+  }
+}
+
 }  // namespace
 
-uint32_t undefined_flags(Operation /*operation*/, unsigned /*operand_size*/) {
-  return 0;
+uint32_t undefined_flags(Operation operation) {
+  switch (operation) {
+    case Operation::Aad: return x86::kOf | x86::kAf | x86::kCf;
+    case Operation::Rol:
+    case Operation::Ror:
+      return x86::kOf;  // the host's rotations by an immediate and by CL differ among themselves
+    default: return 0;
+  }
 }
 
 std::string difference(const TestCase& test, const Outcome& host, const Outcome& ours, Operation operation,
                        uint32_t ignored_flags) {
   Outcome expected = host;
+  ignore_half_done(test, operation, ours, expected);
   if (operation == Operation::Pushf && host.vector == kNoVector) {  // The single step's TF is in the image.
     const uint32_t at = host.after.gpr[x86::kEsp] + 1 - kDataBase;
     if (at < kDataSize) expected.data[at] &= 0xfe;

@@ -10,7 +10,7 @@ namespace vitrine::differential {
 
 /// Arithmetic flags that the manual leaves undefined after an instruction, and in which the interpreter
 /// differs from this host.
-[[nodiscard]] uint32_t undefined_flags(cpu::Operation operation, unsigned operand_size);
+[[nodiscard]] uint32_t undefined_flags(cpu::Operation operation);
 
 /// Empty when the outcomes agree; else one line for each difference.
 [[nodiscard]] std::string difference(const TestCase& test, const Outcome& host, const Outcome& ours,

@@ -177,7 +177,7 @@ class Test {
     ++tally_.cases;
     cpu::Instruction i = finder_.decode(test.bytes.data(), 15);
     const Form* const form = bytes ? nullptr : &forms_.encodings[test.form];
-    const uint32_t ignored = undefined_flags(i.operation, i.operand_size);
+    const uint32_t ignored = undefined_flags(i.operation);
     const std::string found = difference(test, host, ours, i.operation, ignored);
     if (found.empty()) return;
     const std::string name =

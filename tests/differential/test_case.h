@@ -1,4 +1,5 @@
-// One instruction with the state before it, and what became of it. The same for the host and for the interpreter.
+// One instruction with the state before it, and what became of it. The same for the host and for the
+// interpreter.
 #pragma once
 
 #include <array>
@@ -28,8 +29,9 @@ inline constexpr uint8_t kNoVector = 0xff;
 struct TestCase {
   std::array<uint8_t, 15> bytes{};
   uint8_t length = 0;
-  bool repeats = false;  ///< A string instruction with a repeat prefix: single steps stop after each iteration.
-  unsigned form = 0;     ///< Index into Forms.
+  bool repeats =
+      false;          ///< A string instruction with a repeat prefix: single steps stop after each iteration.
+  unsigned form = 0;  ///< Index into Forms.
   MachineState before;
   uint32_t window = 0;  ///< Offset in the data area of…
   std::array<uint8_t, kWindowSize> window_bytes{};
