@@ -17,6 +17,19 @@ enum class ExitReason : uint8_t {
   Stepped,      ///< One instruction was executed for a debugger.
 };
 
+[[nodiscard]] constexpr const char* name(ExitReason reason) {
+  switch (reason) {
+    case ExitReason::BudgetSpent: return "budget spent";
+    case ExitReason::Kicked: return "kicked";
+    case ExitReason::Halted: return "halted";
+    case ExitReason::Shutdown: return "shutdown";
+    case ExitReason::Breakpoint: return "breakpoint";
+    case ExitReason::Watchpoint: return "watchpoint";
+    case ExitReason::Stepped: return "stepped";
+  }
+  return "";
+}
+
 struct Exit {
   ExitReason reason = ExitReason::BudgetSpent;
   VirtualAddress address;  ///< Breakpoint, Watchpoint.

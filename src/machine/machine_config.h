@@ -161,6 +161,10 @@ struct MachineConfig {
   RomFile bios;
   RomFile vga_bios;
   std::optional<KernelConfig> kernel;
+  /// The firmware shows its screen on the first serial port, too (`-nographic`).
+  bool firmware_on_serial = false;
+  /// `-kernel` with a bzImage: unpack its payload here, so that the guest need not.
+  bool unpack_kernel = true;
   std::vector<FirmwareConfigFile> firmware_files;
   BootConfig boot;
 

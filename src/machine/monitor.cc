@@ -52,15 +52,15 @@ Result<uint64_t> MonitorSession::evaluate(std::string_view expression) const {
   return evaluate_expression(expression, registers());
 }
 
-Result<void> MonitorSession::send_keys(const std::vector<uint16_t>& scancodes, Nanoseconds hold) {
-  if (key_events_.size() + 2 * scancodes.size() > kKeyEventLimit) {
+Result<void> MonitorSession::send_keys(const std::vector<devices::Key>& chord, Nanoseconds hold) {
+  if (key_events_.size() + 2 * chord.size() > kKeyEventLimit) {
     return std::unexpected(Error{"too many keys are waiting to be typed", ""});
   }
   const Nanoseconds now = target_.clock().now();
   const Nanoseconds start = key_events_.empty() ? now : key_events_.back().time + hold;
-  for (const uint16_t code : scancodes) key_events_.push_back({start, code, true});
-  for (auto it = scancodes.rbegin(); it != scancodes.rend(); ++it)
-    key_events_.push_back({start + hold, *it, false});
+  for (const devices::Key key : chord) key_events_.push_back({start, key, devices::KeyAction::Press});
+  for (auto it = chord.rbegin(); it != chord.rend(); ++it)
+    key_events_.push_back({start + hold, *it, devices::KeyAction::Release});
   run_key_events();
   return {};
 }
@@ -68,7 +68,7 @@ Result<void> MonitorSession::send_keys(const std::vector<uint16_t>& scancodes, N
 void MonitorSession::run_key_events() {
   const Nanoseconds now = target_.clock().now();
   while (!key_events_.empty() && key_events_.front().time <= now) {
-    target_.key_event(key_events_.front().scancode, key_events_.front().pressed);
+    target_.key_event(key_events_.front().key, key_events_.front().action);
     key_events_.pop_front();
   }
   if (!key_events_.empty()) key_timer_.arm(key_events_.front().time);

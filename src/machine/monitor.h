@@ -43,7 +43,7 @@ class MonitorSession {
   [[nodiscard]] std::string take_output() { return std::exchange(output_, {}); }
 
   /// Presses the keys in order, releases them in reverse after `hold`; behind whatever is still being typed.
-  [[nodiscard]] Result<void> send_keys(const std::vector<uint16_t>& scancodes, Nanoseconds hold);
+  [[nodiscard]] Result<void> send_keys(const std::vector<devices::Key>& chord, Nanoseconds hold);
 
   /// Format and size that x, xp, i and print repeat when none is given.
   struct Format {
@@ -55,8 +55,8 @@ class MonitorSession {
  private:
   struct KeyEvent {
     Nanoseconds time;
-    uint16_t scancode;
-    bool pressed;
+    devices::Key key;
+    devices::KeyAction action;
   };
   void run_key_events();
 

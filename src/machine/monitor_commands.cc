@@ -1,10 +1,10 @@
+#include "devices/key_names.h"
 #include "machine/monitor_commands.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "machine/key_names.h"
 #include "machine/png_writer.h"
 
 namespace vitrine::machine {
@@ -38,7 +38,7 @@ void command_help(MonitorSession& session, std::string_view arguments) {
   }
   if (!found) session.print("there is no command '{}'\n", arguments);
   if (arguments == "sendkey") {
-    for (const KeyName& key : key_names()) session.print("{} ", key.name);
+    for (const devices::KeyCode& key : devices::key_codes()) session.print("{} ", key.name);
     session.print("\n");
   }
 }
@@ -100,7 +100,7 @@ Result<void> send_keys(MonitorSession& session, std::string_view arguments) {
   if (hold < 1 || hold > kLongestHoldMs) {
     return std::unexpected(Error{fmt::format("keys are held from 1 to {} milliseconds", kLongestHoldMs), ""});
   }
-  return session.send_keys(TRY(parse_key_combination(keys)), static_cast<Nanoseconds>(hold) * kMillisecond);
+  return session.send_keys(TRY(devices::parse_key_chord(keys)), static_cast<Nanoseconds>(hold) * kMillisecond);
 }
 
 void command_sendkey(MonitorSession& session, std::string_view arguments) {

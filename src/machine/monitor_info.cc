@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "machine/code_page_437.h"
 #include "machine/monitor_commands.h"
 #include "x86/registers.h"
 
@@ -121,13 +120,7 @@ void info_map(MonitorSession& session, std::string_view) {
 void info_screen(MonitorSession& session, std::string_view) {
   const auto screen = session.target().text_screen();
   if (!screen) return session.print("the screen is not in a text mode; screendump makes a picture\n");
-  for (uint32_t row = 0; row < screen->rows; ++row) {
-    const auto line = std::span(screen->characters).subspan(size_t{row} * screen->columns, screen->columns);
-    std::string text;
-    for (const uint8_t character : line) text += code_page_437_to_utf8(character);
-    text.erase(text.find_last_not_of(' ') + 1);
-    session.print("{}\n", text);
-  }
+  for (const std::string& line : screen->lines) session.print("{}\n", line);
 }
 
 template <Subject subject>

@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "cpu/cpu_state.h"
+#include "devices/ps2_keyboard.h"
+#include "devices/vga_text.h"
 #include "memory/physical_map.h"
 
 namespace vitrine::machine {
@@ -28,15 +30,6 @@ struct ScreenImage {
   uint32_t width = 0;
   uint32_t height = 0;
   std::vector<uint8_t> rgb;
-};
-
-/// The characters on a text-mode screen, code page 437 bytes.
-struct TextScreen {
-  uint32_t columns = 0;
-  uint32_t rows = 0;
-  std::vector<uint8_t> characters;  ///< columns * rows of them.
-  uint32_t cursor_column = 0;
-  uint32_t cursor_row = 0;
 };
 
 struct DisassembledInstruction {
@@ -83,8 +76,8 @@ class MonitorTarget {
   [[nodiscard]] virtual uint32_t read_port(uint16_t port, unsigned size) = 0;
   virtual void write_port(uint16_t port, unsigned size, uint32_t value) = 0;
 
-  // Input. `scancode` is of set 1: 1Eh is A, E01Dh the right Ctrl; E11Dh stands for Pause (E1 1D 45).
-  virtual void key_event(uint16_t scancode, bool pressed) = 0;
+  // Input.
+  virtual void key_event(devices::Key key, devices::KeyAction action) = 0;
   virtual void mouse_move(int dx, int dy, int dz) = 0;
   /// Bits: 1 left, 2 middle, 4 right.
   virtual void mouse_buttons(uint8_t buttons) = 0;
@@ -92,7 +85,7 @@ class MonitorTarget {
   // Output.
   [[nodiscard]] virtual Result<ScreenImage> screenshot() = 0;
   /// nullopt: not in a text mode, or no display.
-  [[nodiscard]] virtual std::optional<TextScreen> text_screen() = 0;
+  [[nodiscard]] virtual std::optional<devices::VgaText> text_screen() = 0;
 
   /// Lines, each ended; empty when the machine has no such part.
   [[nodiscard]] virtual std::string describe(Subject subject) const = 0;

@@ -1,0 +1,157 @@
+#include "machine/boot_setup.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "firmware/boot_rom.h"
+#include "firmware/elf_image.h"
+#include "firmware/linux_image.h"
+#include "firmware/multiboot.h"
+
+namespace vitrine::machine {
+namespace {
+
+constexpr uint64_t kGibibyte4 = uint64_t{1} << 32;
+constexpr uint64_t kKernelLimit = uint64_t{1} << 30;
+constexpr uint64_t kInitrdLimit = uint64_t{2} << 30;
+// Items without a name: a kernel's pieces, which only our option ROM asks for.
+constexpr uint16_t kFirstChunkKey = 0x9000;
+// Where the firmware's serial console goes.
+constexpr uint16_t kFirstSerialPort = 0x3f8;
+
+Error in_file(Error error, const std::string& name) {
+  if (error.object.empty()) error.object = name;
+  return error;
+}
+
+template <typename T>
+std::vector<uint8_t> bytes_of(T value) {
+  std::vector<uint8_t> bytes(sizeof value);
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return bytes;
+}
+
+}  // namespace
+
+Result<std::vector<uint8_t>> read_whole(const Descriptor& file, const std::string& name, uint64_t limit) {
+  std::vector<uint8_t> data;
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return std::unexpected(error_from_errno("cannot read", name));
+  if (S_ISREG(status.st_mode)) data.reserve(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), limit) + 1);
+  constexpr size_t kStep = 1 << 20;
+  for (;;) {
+    const size_t done = data.size();
+    if (done > limit) {
+      return std::unexpected(Error{"the file is too large", name, 0, fmt::format("at most {} MiB are possible", limit >> 20)});
+    }
+    data.resize(done + kStep);
+    const ssize_t got = ::read(file.get(), data.data() + done, kStep);
+    if (got < 0 && errno == EINTR) {
+      data.resize(done);
+      continue;
+    }
+    if (got < 0) return std::unexpected(error_from_errno("cannot read", name));
+    data.resize(done + static_cast<size_t>(got));
+    if (got == 0) return data;
+  }
+}
+
+Result<std::unique_ptr<memory::RamBlock>> load_rom(const RomFile& rom, uint64_t limit) {
+  const std::vector<uint8_t> image = TRY(read_whole(rom.file, rom.name, limit));
+  if (image.empty()) return std::unexpected(Error{"the ROM image is empty", rom.name});
+  auto block = TRY(memory::RamBlock::create("rom", image.size()));
+  std::memset(block->data(), 0xff, block->size());
+  std::memcpy(block->data() + (block->size() - image.size()), image.data(), image.size());
+  return block;
+}
+
+std::vector<firmware::MemoryRange> memory_ranges(const MemorySizes& sizes) {
+  constexpr uint64_t kBaseEnd = 0x9fc00;
+  constexpr uint64_t kHighStart = 0x100000;
+  std::vector<firmware::MemoryRange> ranges = {{0, kBaseEnd, 1},
+                                               {kBaseEnd, 0xa0000 - kBaseEnd, 2},
+                                               {0xf0000, 0x10000, 2},
+                                               {kHighStart, sizes.below_4g - kHighStart, 1}};
+  if (sizes.above_4g != 0) ranges.push_back({kGibibyte4, sizes.above_4g, 1});
+  return ranges;
+}
+
+Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config, const MemorySizes& sizes) {
+  if (!config.kernel) return std::nullopt;
+  const KernelConfig& kernel = *config.kernel;
+  const std::vector<uint8_t> image = TRY(read_whole(kernel.file, kernel.name, kKernelLimit));
+  std::vector<std::vector<uint8_t>> modules;
+  for (const BootModule& module : kernel.modules) {
+    modules.push_back(TRY(read_whole(module.file, module.name, kInitrdLimit)));
+  }
+
+  if (firmware::is_linux_image(image)) {
+    if (modules.size() > 1) {
+      return std::unexpected(Error{"a Linux kernel takes one initrd", kernel.modules[1].name, 0,
+                                   "several modules are for multiboot kernels; concatenate cpio archives into one file"});
+    }
+    auto plan = firmware::plan_linux_boot(
+        {.kernel = image,
+         .initrd = modules.empty() ? std::span<const uint8_t>{} : std::span<const uint8_t>(modules[0]),
+         .command_line = kernel.command_line,
+         .low_memory = sizes.below_4g,
+         .payload = config.unpack_kernel ? firmware::Payload::Unpacked : firmware::Payload::AsShipped});
+    if (!plan) return std::unexpected(in_file(std::move(plan).error(), kernel.name));
+    return std::optional(std::move(*plan));
+  }
+  if (firmware::is_multiboot_image(image)) {
+    std::string command_line = kernel.name;
+    if (!kernel.command_line.empty()) command_line += " " + kernel.command_line;
+    firmware::MultibootBoot boot{.kernel = image, .command_line = command_line, .modules = {}, .low_memory = sizes.below_4g};
+    for (size_t i = 0; i < modules.size(); ++i) boot.modules.push_back({modules[i], kernel.modules[i].command_line});
+    auto plan = firmware::plan_multiboot(boot);
+    if (!plan) return std::unexpected(in_file(std::move(plan).error(), kernel.name));
+    return std::optional(std::move(*plan));
+  }
+  const std::string what = firmware::is_elf(image) ? "it is an ELF file without a multiboot header: give the bzImage of a Linux "
+                                                     "kernel (arch/x86/boot/bzImage, not vmlinux)"
+                                                   : "it is neither a bzImage nor a multiboot kernel; a disk image goes to -hda";
+  return std::unexpected(Error{"the kernel given with -kernel cannot be booted", kernel.name, 0, what});
+}
+
+namespace {
+
+Result<void> add_boot_rom(devices::FwCfg& fw_cfg, firmware::BootPlan& plan) {
+  std::vector<uint16_t> selectors;
+  for (size_t i = 0; i < plan.chunks.size(); ++i) selectors.push_back(static_cast<uint16_t>(kFirstChunkKey + i));
+  std::vector<uint8_t> rom = TRY(firmware::make_boot_rom(plan, selectors));
+  for (size_t i = 0; i < plan.chunks.size(); ++i) fw_cfg.add_item(selectors[i], std::move(plan.chunks[i].data));
+  TRY(fw_cfg.add_file(firmware::kBootRomFile, std::move(rom)));
+  const std::string order[] = {firmware::kBootRomBootOrder};
+  return fw_cfg.set_boot_order(order);
+}
+
+}  // namespace
+
+Result<void> fill_fw_cfg(devices::FwCfg& fw_cfg, MachineConfig& config, const MemorySizes& sizes,
+                         std::optional<firmware::BootPlan> plan) {
+  std::vector<devices::FwCfg::MemoryRange> ranges = {{0, sizes.below_4g, 1}};
+  if (sizes.above_4g != 0) ranges.push_back({kGibibyte4, sizes.above_4g, 1});
+  fw_cfg.set_memory(sizes.below_4g, ranges);
+  fw_cfg.set_processors(static_cast<uint16_t>(config.cpus), static_cast<uint16_t>(config.cpus));
+  fw_cfg.set_boot_menu(config.boot.menu ? 1 : 0);
+  fw_cfg.set_irq0_override(1);
+  fw_cfg.set_system_states();
+  if (config.boot.menu_wait_ms != 0) {
+    TRY(fw_cfg.add_file("etc/boot-menu-wait", bytes_of<uint64_t>(config.boot.menu_wait_ms)));
+  }
+  if (config.firmware_on_serial) TRY(fw_cfg.add_file("etc/sercon-port", bytes_of<uint64_t>(kFirstSerialPort)));
+  for (FirmwareConfigFile& file : config.firmware_files) TRY(fw_cfg.add_file(file.name, std::move(file.contents)));
+  if (plan) return add_boot_rom(fw_cfg, *plan);
+  if (config.boot.strict) {
+    const std::string order[] = {"HALT"};
+    return fw_cfg.set_boot_order(order);
+  }
+  return {};
+}
+
+}  // namespace vitrine::machine

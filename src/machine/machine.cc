@@ -1,0 +1,247 @@
+#include "machine/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/check.h"
+#include "cpu/print_state.h"
+#include "machine/run.h"
+
+namespace vitrine::machine {
+namespace {
+
+// Most instructions in one slice: some 100 µs, so that timers and the outside are not kept waiting.
+constexpr uint64_t kSliceLimit = 20'000;
+// Fewest: a deadline that is nearer than this is met a little late rather than with many tiny slices.
+constexpr uint64_t kSliceMinimum = 200;
+// For the distance to a deadline in real time. Only an estimate: the loop looks at the clock after each slice.
+constexpr uint64_t kNanosecondsPerInstruction = 8;
+
+}  // namespace
+
+Result<int> run_machine(MachineConfig config, FileService& files) {
+  std::unique_ptr<Machine> machine = TRY(Machine::create(std::move(config), files));
+  return machine->run();
+}
+
+Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config, FileService& files) {
+  std::unique_ptr<Machine> machine(new Machine(config));
+  TRY(machine->build(config, files));
+  return machine;
+}
+
+Machine::Machine(MachineConfig& config)
+    : name_(config.name),
+      log_(std::make_unique<EventLog>(config.log.items, std::move(config.log.output))),
+      start_paused_(config.start_paused),
+      no_reboot_(config.no_reboot),
+      no_shutdown_(config.no_shutdown) {}
+
+Machine::~Machine() { set_check_failure_hook(nullptr, nullptr); }
+
+Result<void> Machine::build(MachineConfig& config, FileService& files) {
+  loop_ = TRY(EventLoop::create());
+  if (config.signals.valid()) {
+    loop_->watch_signals(std::move(config.signals), [this](int) { end(0); });
+  }
+  model_ = TRY(cpu::CpuModel::create(config.cpu_model));
+  make_clock(config.clock);
+  characters_ = std::make_unique<CharacterDevices>(
+      *loop_, std::move(config.endpoints),
+      ConsoleMultiplexer::Actions{.quit = [this] { end(0); },
+                                  .flush_disks =
+                                      [this] {
+                                        if (auto flushed = pc_->flush_disks(); !flushed) report(flushed.error());
+                                      }});
+  pc_ = TRY(Pc::create(config, make_host()));
+  if (config.monitor) {
+    monitor_ = std::make_unique<Monitor>(characters_->attach(*config.monitor, FrontEndRole::Monitor), *this, files);
+  }
+  set_check_failure_hook(
+      [](void* context) {
+        auto& processors = static_cast<Machine*>(context)->pc_->processors();
+        for (unsigned i = 0; i < processors.count(); ++i) {
+          fmt::print(stderr, "vCPU {}:\n{}", i, cpu::print_state(processors.vcpu(i).state()));
+        }
+      },
+      this);
+  return {};
+}
+
+void Machine::make_clock(const ClockConfig& config) {
+  // A device that sets an earlier deadline cuts the slice short, so that the loop can take it into account.
+  const auto look_up = [this] {
+    if (pc_) pc_->processors().kick();
+  };
+  if (config.kind == ClockKind::Virtual) {
+    auto clock = std::make_unique<VirtualClock>([this] { return pc_ ? pc_->processors().executed() : 0; },
+                                                config.nanoseconds_per_instruction);
+    clock->set_deadline_listener(look_up);
+    virtual_clock_ = clock.get();
+    clock_ = std::move(clock);
+  } else {
+    auto clock = std::make_unique<RealClock>();
+    clock->set_deadline_listener(look_up);
+    real_clock_ = clock.get();
+    clock_ = std::move(clock);
+  }
+}
+
+PcHost Machine::make_host() {
+  return PcHost{
+      .clock = *clock_,
+      .characters = *characters_,
+      .model = *model_,
+      .reset = [this] { reset(); },
+      .power_off =
+          [this] {
+            power_off_requested_ = true;
+            if (pc_) pc_->processors().kick();
+          },
+      .debug_exit = [this](int status) { end(status & 0xff); },
+      .report = [this](const Error& error) { report(error); },
+  };
+}
+
+int Machine::run() {
+  if (!start_paused_) resume();
+  while (!end_status_) turn();
+  if (real_clock_ != nullptr) real_clock_->stop();
+  int status = *end_status_;
+  if (auto flushed = pc_->flush_disks(); !flushed) {
+    report(flushed.error());
+    if (status == 0) status = 1;
+  }
+  log_->flush();
+  return status;
+}
+
+void Machine::turn() {
+  if (reset_requested_) do_reset();
+  if (power_off_requested_) power_off();
+  if (end_status_) return;
+  if (state_ != RunState::Running || loop_->congested()) {
+    loop_->wait(std::nullopt);
+    return;
+  }
+  clock_->run_due_timers();
+  const uint64_t executed = pc_->processors().executed();
+  if (executed - polled_at_ >= kSliceLimit / 2) {
+    polled_at_ = executed;
+    loop_->poll_now();
+    return;  // Anything may have changed.
+  }
+  run_processors();
+}
+
+void Machine::run_processors() {
+  const auto slice = pc_->processors().run_slice(slice_budget());
+  if (slice) {
+    handle_exit(*slice);
+  } else {
+    wait_idle();
+  }
+}
+
+uint64_t Machine::slice_budget() const {
+  const auto deadline = clock_->next_deadline();
+  if (!deadline) return kSliceLimit;
+  if (virtual_clock_ != nullptr) {
+    return std::clamp<uint64_t>(virtual_clock_->instructions_until(*deadline), 1, kSliceLimit);
+  }
+  const Nanoseconds now = clock_->now();
+  const Nanoseconds left = *deadline > now ? *deadline - now : 0;
+  return std::clamp<uint64_t>(left / kNanosecondsPerInstruction, kSliceMinimum, kSliceLimit);
+}
+
+void Machine::wait_idle() {
+  polled_at_ = pc_->processors().executed();
+  if (virtual_clock_ != nullptr) {
+    loop_->poll_now();
+    if (end_status_ || state_ != RunState::Running || virtual_clock_->skip_to_deadline()) return;
+    if (!clock_->next_deadline()) loop_->wait(std::nullopt);
+    return;
+  }
+  const auto deadline = clock_->next_deadline();
+  if (!deadline) {
+    loop_->wait(std::nullopt);
+    return;
+  }
+  const Nanoseconds now = clock_->now();
+  loop_->wait(*deadline > now ? *deadline - now : 0);
+}
+
+void Machine::handle_exit(const Processors::Slice& slice) {
+  switch (slice.exit.reason) {
+    case cpu::ExitReason::BudgetSpent:
+    case cpu::ExitReason::Kicked: return;
+    case cpu::ExitReason::Halted: break;
+    case cpu::ExitReason::Shutdown: triple_fault(slice.vcpu); break;
+    case cpu::ExitReason::Breakpoint:
+    case cpu::ExitReason::Watchpoint:
+    case cpu::ExitReason::Stepped: pause(); break;
+  }
+  if (log_->enabled(LogItem::Exit)) {
+    const cpu::CpuState& state = pc_->processors().vcpu(slice.vcpu).state();
+    log_->write("exit: vcpu {} {} at {:04x}:{:08x}", slice.vcpu, cpu::name(slice.exit.reason),
+                state.segments[x86::kCs].selector, state.eip);
+  }
+}
+
+void Machine::triple_fault(unsigned vcpu) {
+  const cpu::CpuState& state = pc_->processors().vcpu(vcpu).state();
+  fmt::print(stderr, "vitrine: triple fault on vCPU {} at {:04x}:{:08x} (CR2 {:08x}, CR3 {:08x}): {}\n", vcpu,
+             state.segments[x86::kCs].selector, state.eip, state.cr2, state.cr3,
+             no_reboot_ ? "the machine ends" : "the machine is reset");
+  if (log_->enabled(LogItem::CpuReset)) log_->write("triple fault on vCPU {}:\n{}", vcpu, cpu::print_state(state));
+  reset();
+}
+
+void Machine::reset() {
+  reset_requested_ = true;
+  if (pc_) pc_->processors().kick();
+  loop_->wake();
+}
+
+void Machine::do_reset() {
+  reset_requested_ = false;
+  if (no_reboot_) return end(0);
+  if (log_->enabled(LogItem::CpuReset)) {
+    for (unsigned i = 0; i < cpu_count(); ++i) log_->write("reset, vCPU {}:\n{}", i, cpu::print_state(cpu_state(i)));
+  }
+  pc_->reset();
+  if (state_ == RunState::Shutdown) resume();
+}
+
+void Machine::power_off() {
+  power_off_requested_ = false;
+  if (!no_shutdown_) return end(0);
+  pause();
+  state_ = RunState::Shutdown;
+}
+
+void Machine::pause() {
+  if (state_ == RunState::Running && real_clock_ != nullptr) real_clock_->stop();
+  state_ = RunState::Paused;
+  log_->flush();
+  if (pc_) pc_->processors().kick();
+}
+
+void Machine::resume() {
+  if (state_ == RunState::Running) return;
+  if (real_clock_ != nullptr) real_clock_->start();
+  state_ = RunState::Running;
+  loop_->wake();
+}
+
+void Machine::end(int status) {
+  if (!end_status_) end_status_ = status;
+  if (pc_) pc_->processors().kick();
+  loop_->wake();
+}
+
+void Machine::report(const Error& error) { fmt::print(stderr, "vitrine: {}\n", error.message()); }
+
+}  // namespace vitrine::machine

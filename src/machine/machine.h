@@ -1,0 +1,104 @@
+// A machine that runs: a PC with its clock, its connections to the outside, and the loop that gives each its turn.
+//
+//        ┌─► timers that are due ─► the outside world (EventLoop) ─► a slice of instructions on the next vCPU ─┐
+//        └──────────────◄── all vCPUs idle: wait for the next deadline or the outside ◄─────────────────────────┘
+//
+// One thread does all of it. What devices and users ask for in the middle of a slice (reset, power-off, quit) is noted, the
+// slice is cut short, and the loop acts.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "cpu/cpu_model.h"
+#include "machine/character_devices.h"
+#include "machine/event_log.h"
+#include "machine/event_loop.h"
+#include "machine/file_service.h"
+#include "machine/machine_config.h"
+#include "machine/monitor.h"
+#include "machine/monitor_target.h"
+#include "machine/pc.h"
+#include "machine/real_clock.h"
+#include "machine/virtual_clock.h"
+
+namespace vitrine::machine {
+
+class Machine final : public MonitorTarget {
+ public:
+  /// Takes everything out of `config`. `files` must outlive the machine.
+  [[nodiscard]] static Result<std::unique_ptr<Machine>> create(MachineConfig config, FileService& files);
+  ~Machine() override;
+
+  /// Runs to the end of the machine. Returns the status for the process.
+  [[nodiscard]] int run();
+
+  // MonitorTarget (machine_monitor.cc)
+  [[nodiscard]] std::string name() const override { return name_; }
+  [[nodiscard]] RunState run_state() const override { return state_; }
+  void pause() override;
+  void resume() override;
+  void reset() override;
+  void press_power_button() override;
+  void quit() override { end(0); }
+  [[nodiscard]] Clock& clock() override { return *clock_; }
+  [[nodiscard]] unsigned cpu_count() const override { return pc_->processors().count(); }
+  [[nodiscard]] const cpu::CpuState& cpu_state(unsigned cpu) const override;
+  [[nodiscard]] bool read_virtual(unsigned cpu, VirtualAddress address, std::span<uint8_t> data) const override;
+  [[nodiscard]] std::optional<PhysicalAddress> translate(unsigned cpu, VirtualAddress address) const override;
+  [[nodiscard]] const memory::PhysicalMap& physical_map() const override { return pc_->memory(); }
+  [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
+  void write_port(uint16_t port, unsigned size, uint32_t value) override;
+  void key_event(devices::Key key, devices::KeyAction action) override;
+  void mouse_move(int dx, int dy, int dz) override;
+  void mouse_buttons(uint8_t buttons) override;
+  [[nodiscard]] Result<ScreenImage> screenshot() override;
+  [[nodiscard]] std::optional<devices::VgaText> text_screen() override;
+  [[nodiscard]] std::string describe(Subject subject) const override;
+
+ private:
+  explicit Machine(MachineConfig& config);
+
+  [[nodiscard]] Result<void> build(MachineConfig& config, FileService& files);
+  void make_clock(const ClockConfig& config);
+  [[nodiscard]] PcHost make_host();
+
+  void turn();
+  void run_processors();
+  void handle_exit(const Processors::Slice& slice);
+  void wait_idle();
+  [[nodiscard]] uint64_t slice_budget() const;
+  void do_reset();
+  void power_off();
+  void triple_fault(unsigned vcpu);
+  void end(int status);
+  void report(const Error& error);
+
+  std::string name_;
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<EventLog> log_;
+  std::optional<cpu::CpuModel> model_;
+  RealClock* real_clock_ = nullptr;        // whichever clock_ is
+  VirtualClock* virtual_clock_ = nullptr;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<CharacterDevices> characters_;
+  std::unique_ptr<Pc> pc_;
+  std::unique_ptr<Monitor> monitor_;
+
+  RunState state_ = RunState::Paused;
+  bool start_paused_ = false;
+  bool no_reboot_ = false;
+  bool no_shutdown_ = false;
+  bool reset_requested_ = false;
+  bool power_off_requested_ = false;
+  std::optional<int> end_status_;
+  uint64_t polled_at_ = 0;  // instructions executed at the last look outside
+  std::string roms_;        // `info roms`
+};
+
+}  // namespace vitrine::machine

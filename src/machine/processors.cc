@@ -1,0 +1,181 @@
+#include "machine/processors.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "devices/map_priorities.h"
+
+namespace vitrine::machine {
+
+void Processors::Unit::set_intr(bool level) {
+  vcpu->set_interrupt_request(level);
+  if (level) idle = false;
+}
+
+void Processors::Unit::raise_nmi() {
+  vcpu->raise_nmi();
+  idle = false;
+}
+
+void Processors::Unit::init() {
+  vcpu->init();
+  idle = false;
+}
+
+void Processors::Unit::startup(uint8_t vector) {
+  vcpu->startup(vector);
+  idle = false;
+}
+
+Processors::Processors(Environment environment) : env_(std::move(environment)) {
+  const bool has_apic = env_.model.has(cpu::Feature::Apic);
+  for (unsigned i = 0; i < env_.count; ++i) {
+    auto unit = std::make_unique<Unit>();
+    unit->vcpu = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i});
+    units_.push_back(std::move(unit));
+  }
+  if (!has_apic) return;
+  for (unsigned i = 0; i < env_.count; ++i) {
+    devices::LocalApic::Wiring wiring{.clock = env_.clock, .bus = env_.apic_bus, .processor = *units_[i]};
+    if (i == 0) wiring.pic = this;
+    wiring.base_changed = [this] { place_apic_window(); };
+    if (env_.model.has(cpu::Feature::TscDeadline)) {
+      wiring.time_of_tsc = [this, i](uint64_t value) { return time_of_time_stamp(i, value); };
+    }
+    units_[i]->apic = std::make_unique<devices::LocalApic>(
+        std::move(wiring), static_cast<uint8_t>(i),
+        i == 0 ? devices::LocalApic::Role::BootProcessor : devices::LocalApic::Role::ApplicationProcessor);
+  }
+}
+
+Processors::~Processors() {
+  if (apic_window_) env_.memory.remove(*apic_window_);
+}
+
+void Processors::reset() {
+  for (auto& unit : units_) {
+    unit->vcpu->reset();
+    if (unit->apic) {
+      unit->apic->reset();
+      unit->vcpu->state().apic_base = unit->apic->base_msr();
+      unit->vcpu->state_changed();
+    }
+    unit->idle = false;
+  }
+  current_ = 0;
+  place_apic_window();
+}
+
+void Processors::enter_virtual_wire_mode() {
+  if (units_[0]->apic) units_[0]->apic->enter_virtual_wire_mode();
+}
+
+void Processors::place_apic_window() {
+  const devices::LocalApic* apic = units_[0]->apic.get();
+  const bool wanted = apic != nullptr && apic->enabled();
+  if (!wanted) {
+    if (apic_window_) env_.memory.remove(*std::exchange(apic_window_, std::nullopt));
+    return;
+  }
+  const auto placement = memory::Placement::mmio(apic->base(), devices::LocalApic::kWindowSize, *this, 0,
+                                                 devices::kPriorityApic);
+  if (apic_window_) {
+    env_.memory.replace(*apic_window_, placement);
+  } else {
+    apic_window_ = env_.memory.add(placement);
+  }
+}
+
+std::optional<Processors::Slice> Processors::run_slice(uint64_t budget) {
+  for (unsigned tried = 0; tried < units_.size(); ++tried) {
+    current_ = (current_ + 1) % units_.size();
+    Unit& unit = *units_[current_];
+    if (unit.idle) continue;
+    return Slice{current_, run_one(current_, budget)};
+  }
+  return std::nullopt;
+}
+
+cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
+  current_ = vcpu;
+  Unit& unit = *units_[vcpu];
+  const cpu::Exit exit = unit.vcpu->run(budget);
+  unit.idle = exit.reason == cpu::ExitReason::Halted;
+  return exit;
+}
+
+void Processors::kick() { units_[current_]->vcpu->kick(); }
+
+uint64_t Processors::executed() const {
+  uint64_t sum = 0;
+  for (const auto& unit : units_) sum += unit->vcpu->executed();
+  return sum;
+}
+
+void Processors::set_irq_line(unsigned line, bool level) {
+  CHECK(line == kIntrLine);
+  if (!units_[0]->apic) return units_[0]->set_intr(level);
+  for (auto& unit : units_) unit->apic->set_irq_line(devices::LocalApic::kLint0, level);
+}
+
+uint64_t Processors::read_memory(uint64_t offset, unsigned size) { return units_[current_]->apic->read_memory(offset, size); }
+
+void Processors::write_memory(uint64_t offset, unsigned size, uint64_t value) {
+  units_[current_]->apic->write_memory(offset, size, value);
+}
+
+std::optional<uint8_t> Processors::acknowledge_interrupt(unsigned vcpu) {
+  Unit& unit = *units_[vcpu];
+  if (unit.apic) return static_cast<uint8_t>(unit.apic->acknowledge());
+  if (pic_ == nullptr) return std::nullopt;
+  return pic_->acknowledge();
+}
+
+uint64_t Processors::time_stamp(unsigned /*vcpu*/) {
+  static_assert(kTimeStampFrequency == kNanosecondsPerSecond, "else scale here and in time_of_time_stamp");
+  return env_.clock.now();
+}
+
+Nanoseconds Processors::time_of_time_stamp(unsigned index, uint64_t value) const {
+  const uint64_t offset = units_[index]->vcpu->state().tsc_offset;
+  return value - offset;
+}
+
+bool Processors::set_apic_base(unsigned vcpu, uint64_t value) {
+  Unit& unit = *units_[vcpu];
+  if (!unit.apic) return false;
+  unit.apic->set_base_msr(value);
+  return true;
+}
+
+void Processors::set_tsc_deadline(unsigned vcpu, uint64_t value) {
+  if (units_[vcpu]->apic) units_[vcpu]->apic->set_tsc_deadline(value);
+}
+
+uint64_t Processors::tsc_deadline(unsigned vcpu) {
+  return units_[vcpu]->apic ? units_[vcpu]->apic->tsc_deadline() : 0;
+}
+
+void Processors::set_ferr(unsigned vcpu, bool level) {
+  if (vcpu == 0 && env_.set_ferr) env_.set_ferr(level);
+}
+
+void Processors::serialize(StateArchive& archive) {
+  archive.section("processors", 1);
+  auto count = static_cast<uint32_t>(units_.size());
+  archive.field(count);
+  if (count != units_.size()) return archive.reject("another number of processors");
+  for (auto& unit : units_) {
+    unit->vcpu->serialize(archive);
+    if (unit->apic) unit->apic->serialize(archive);
+    unit->idle = false;
+  }
+  archive.field(current_);
+  if (current_ >= units_.size()) {
+    archive.reject("a processor that does not exist");
+    current_ = 0;
+  }
+  if (archive.loading()) place_apic_window();
+}
+
+}  // namespace vitrine::machine

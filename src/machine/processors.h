@@ -1,0 +1,118 @@
+// The virtual processors of a machine, each with its local APIC, and how they take turns.
+//
+// One thread runs them one after the other, a slice of instructions each. Devices are called from inside a slice,
+// on the same thread; what they signal is noticed at the next instruction boundary.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/state_archive.h"
+#include "cpu/processor_bus.h"
+#include "cpu/vcpu.h"
+#include "devices/apic_bus.h"
+#include "devices/irq_line.h"
+#include "devices/local_apic.h"
+#include "devices/pic8259a.h"
+#include "memory/physical_map.h"
+#include "memory/port_map.h"
+
+namespace vitrine::machine {
+
+class Processors final : public cpu::ProcessorBus,
+                         public devices::IrqSink,
+                         public memory::MemoryDevice,
+                         public Serializable,
+                         private devices::ExternalInterruptSource {
+ public:
+  /// Ticks of the guest's time-stamp counter in a second.
+  static constexpr uint64_t kTimeStampFrequency = 1'000'000'000;
+  /// As an IrqSink: the wire from the PIC's INTR.
+  static constexpr unsigned kIntrLine = 0;
+
+  struct Environment {
+    memory::PhysicalMap& memory;
+    memory::PortMap& ports;
+    Clock& clock;
+    devices::ApicBus& apic_bus;
+    const cpu::CpuModel& model;
+    unsigned count = 1;                ///< 1–255
+    std::function<void(bool)> set_ferr;  ///< FERR#, on its way to IRQ 13.
+  };
+
+  explicit Processors(Environment environment);
+  ~Processors() override;
+
+  /// Answers INTA cycles; before the first run.
+  void connect_pic(devices::ExternalInterruptSource& pic) { pic_ = &pic; }
+
+  /// RST# to all: vCPU 0 starts at the reset vector, the others wait for INIT and STARTUP.
+  void reset();
+  /// For a start without firmware: LINT0 passes the PIC's interrupts on, as firmware would have left it.
+  void enter_virtual_wire_mode();
+
+  struct Slice {
+    unsigned vcpu = 0;
+    cpu::Exit exit;
+  };
+  /// One slice of at most `budget` instructions on the next vCPU that has something to do. Nothing: all are idle.
+  [[nodiscard]] std::optional<Slice> run_slice(uint64_t budget);
+  /// The same on one vCPU alone, for a debugger's single step.
+  [[nodiscard]] cpu::Exit run_one(unsigned vcpu, uint64_t budget);
+  /// Ends the slice in progress soon. From devices, on the same thread.
+  void kick();
+
+  [[nodiscard]] unsigned count() const { return static_cast<unsigned>(units_.size()); }
+  [[nodiscard]] cpu::Vcpu& vcpu(unsigned index) { return *units_[index]->vcpu; }
+  [[nodiscard]] const cpu::Vcpu& vcpu(unsigned index) const { return *units_[index]->vcpu; }
+  [[nodiscard]] const devices::LocalApic& apic(unsigned index) const { return *units_[index]->apic; }
+  /// By all vCPUs together since construction; exact inside a slice, too.
+  [[nodiscard]] uint64_t executed() const;
+
+  void set_irq_line(unsigned line, bool level) override;
+
+  // The local APICs' page: an access goes to the APIC of the vCPU that makes it.
+  [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;
+  void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
+
+  // cpu::ProcessorBus
+  [[nodiscard]] std::optional<uint8_t> acknowledge_interrupt(unsigned vcpu) override;
+  [[nodiscard]] uint64_t time_stamp(unsigned vcpu) override;
+  [[nodiscard]] bool set_apic_base(unsigned vcpu, uint64_t value) override;
+  void set_tsc_deadline(unsigned vcpu, uint64_t value) override;
+  [[nodiscard]] uint64_t tsc_deadline(unsigned vcpu) override;
+  void set_ferr(unsigned vcpu, bool level) override;
+
+  void serialize(StateArchive& archive) override;
+
+ private:
+  /// A vCPU with what belongs to it, at a fixed address.
+  struct Unit final : devices::ProcessorSignals {
+    std::unique_ptr<cpu::Vcpu> vcpu;
+    std::unique_ptr<devices::LocalApic> apic;  // null: the model has none
+    bool idle = false;                         // its last slice ended in HLT and nothing was signalled since
+
+    void set_intr(bool level) override;
+    void raise_nmi() override;
+    void raise_smi() override {}
+    void init() override;
+    void startup(uint8_t vector) override;
+  };
+
+  void place_apic_window();
+  /// The PIC's answer to the boot processor's local APIC, which is made before the PIC is known.
+  uint8_t acknowledge() override { return pic_->acknowledge(); }
+  [[nodiscard]] Nanoseconds time_of_time_stamp(unsigned index, uint64_t value) const;
+
+  Environment env_;
+  std::vector<std::unique_ptr<Unit>> units_;
+  devices::ExternalInterruptSource* pic_ = nullptr;
+  std::optional<memory::PlacementId> apic_window_;
+  unsigned current_ = 0;  // whose slice it is, or was
+};
+
+}  // namespace vitrine::machine
