@@ -323,6 +323,7 @@ void Piix4Pm::reset_device() {
 
 void Piix4Pm::serialize_device(StateArchive& archive) {
   archive.section("piix4-pm", 1);
+  if (!archive.loading()) note_timer_overflow();  // what polling would show is part of what is saved
   archive.fields(status_, enable_, control_, general_status_, general_enable_, seen_halves_);
   archive.fields(stored_, smbus_, apm_control_, apm_status_);
   enable_ &= kSciSources;
