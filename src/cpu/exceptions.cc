@@ -291,7 +291,9 @@ void deliver(Core& core, const Event& event) {
       if (event.kind == EventKind::Nmi) core.state.nmi_blocked = true;
       return;
     }
-    // The fault may be of the stack that a page fault has just described: CR2 is what the second says.
+    // SDM Vol. 3A, "Page-Fault Exception": CR2 is that of the second page fault even when the two make a
+    // double fault.
+    if (core.fault.vector == Vector::PageFault) core.state.cr2 = core.fault.address;
     const std::optional<Event> following = combine(current, core.fault);
     if (!following) break;
     current = *following;
