@@ -41,6 +41,7 @@ void segments_load(struct Cpu* cpu) {
       "mov %2, %%ss\n"
       "mov %3, %%fs\n"
       "mov %4, %%gs\n"
+      "lldt %w3\n"
       "ltr %w5"
       :
       : "m"(table), "i"(kKernelCode), "r"(kKernelData), "r"(0), "r"(kCpuData), "r"(kTaskState)

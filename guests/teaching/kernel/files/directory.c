@@ -51,12 +51,17 @@ static bool next_name(const char** path, char name[kMaxName + 1]) {
   return true;
 }
 
+static bool is_directory(const struct Inode* inode) {
+  return inode->disk.type == kInodeDirectory && inode->disk.links > 0;
+}
+
 // Follows the path to the directory that holds (or would hold) its last name, which is left in `name`;
-// it is empty for the root itself.
+// it is empty for the root itself. No path leads through a directory that was removed, though it may still
+// be somebody's working directory.
 static struct Inode* find_parent(const char* path, char name[kMaxName + 1]) {
   struct Inode* here =
       path[0] == '/' ? inode_get(kRootInode) : inode_share(current_process()->working_directory);
-  while (here && here->disk.type == kInodeDirectory && next_name(&path, name)) {
+  while (here && is_directory(here) && next_name(&path, name)) {
     if (*path == 0) return here;
     struct DirectoryEntry entry;
     bool found = find_entry(here, name, &entry) >= 0;
@@ -82,18 +87,17 @@ static void set_links(struct Inode* inode, int links) {
   inode_update(inode);
 }
 
-// A new inode with a name in `parent`, or NULL. A directory that was removed while it is somebody's
-// working directory takes no new names.
+// A new inode with a name in `parent`, or NULL.
 static struct Inode* create_in(struct Inode* parent, const char* name, enum InodeType type) {
-  if (parent->disk.links == 0) return NULL;
   struct Inode* inode = inode_create(type);
   if (!inode) return NULL;
   bool directory = type == kInodeDirectory;
   bool good = !directory || (add_entry(inode, ".", inode->number) && add_entry(inode, "..", parent->number));
-  if (good) set_links(inode, directory ? 2 : 1);
-  if (good && add_entry(parent, name, inode->number)) {
+  if (good) {
+    set_links(inode, directory ? 2 : 1);
     if (directory) set_links(parent, parent->disk.links + 1);
-    return inode;
+    if (add_entry(parent, name, inode->number)) return inode;
+    if (directory) set_links(parent, parent->disk.links - 1);
   }
   set_links(inode, 0);
   inode_release_entered(inode);
