@@ -8,8 +8,9 @@
 // execution. 16-bit code gets no special treatment: gdb is told of an i386 with flat addresses.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <expected>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,14 +31,15 @@ class GdbServer final : private devices::CharacterReceiver {
   /// What one monitor command can print; the rest is cut off, and the output says so.
   static constexpr size_t kMaxMonitorOutput = size_t{64} << 10;
 
-  /// Both must outlive the server. A debugger that is there already is served at once.
+  /// Both must outlive the server. A session begins when the line reports its carrier or, where there is
+  /// always one (a terminal, a pipe), with the first packet.
   GdbServer(devices::CharacterBackend& line, DebugTarget& target);
   ~GdbServer() override;
   GdbServer(const GdbServer&) = delete;
   GdbServer& operator=(const GdbServer&) = delete;
 
-  /// The machine has stopped, because of this vCPU. `address`: the start of the watchpoint's range. Without
-  /// effect when no debugger is waiting for it, so that it does no harm to report DebugTarget::pause(), too.
+  /// The machine has stopped, because of this vCPU; `address` as in cpu::Exit. Without effect when no
+  /// debugger is waiting for it, so that it does no harm to report DebugTarget::pause(), too.
   void stopped(unsigned cpu, StopReason reason, VirtualAddress address = {});
   /// The process is about to end with this status.
   void exited(uint8_t status);
@@ -56,8 +58,8 @@ class GdbServer final : private devices::CharacterReceiver {
   };
   struct Stop {
     unsigned cpu = 0;
-    StopReason reason = StopReason::Paused;
-    VirtualAddress address;
+    uint8_t signal = 0;  // in gdb's numbering
+    std::string detail;  // "watch:c0101234;"
   };
   enum class MemorySpace : uint8_t { Virtual, Physical };
 
@@ -67,14 +69,13 @@ class GdbServer final : private devices::CharacterReceiver {
   void carrier_changed(bool present) override;
   void attach();
   void end_session();
-  void take(PacketEvent event);
+  void take(const PacketEvent& event);
   void dispatch(std::string_view packet);
   void reply(std::string_view payload);
   void reply_ok() { reply("OK"); }
   void reply_error(GdbError error);
 
   // Packets. gdb_server.cc
-  void packet_general_query(std::string_view arguments);
   void packet_stop_reason(std::string_view arguments);
   void packet_extended_mode(std::string_view arguments);
   void packet_select_thread(std::string_view arguments);
@@ -92,9 +93,14 @@ class GdbServer final : private devices::CharacterReceiver {
   void packet_kill(std::string_view arguments);
   void packet_restart(std::string_view arguments);
   [[nodiscard]] std::optional<ThreadChoice> parse_thread(std::string_view text) const;
+  [[nodiscard]] static std::optional<StopPoint> parse_stop_point(std::string_view text);
+  void apply_stop_points() { target_.set_stop_points(stop_points_.for_target()); }
+  /// The vCPU whose registers and memory are meant.
+  [[nodiscard]] unsigned general_cpu() const;
+  [[nodiscard]] std::expected<void, GdbError> write_state(cpu::CpuState& state, unsigned number,
+                                                          std::span<const uint8_t> bytes) const;
   [[nodiscard]] bool read_memory(uint64_t address, std::span<uint8_t> data) const;
-  [[nodiscard]] bool write_memory(uint64_t address, std::span<const uint8_t> data);
-  void write_memory_and_reply(uint64_t address, std::span<const uint8_t> data);
+  void write_memory(uint64_t address, uint64_t size, const std::optional<std::vector<uint8_t>>& data);
 
   // Running and stopping. gdb_resume.cc
   void packet_continue(std::string_view arguments);
@@ -106,12 +112,14 @@ class GdbServer final : private devices::CharacterReceiver {
   void resume_actions(std::string_view actions);
   void resume(std::vector<CpuAction> actions);
   void interrupt();
+  void set_stop(Stop stop);
   void reply_stop();
+  [[nodiscard]] std::string describe_stop(StopReason reason, VirtualAddress address) const;
 
   // Queries. gdb_queries.cc
   void packet_query(std::string_view arguments);
   void packet_set(std::string_view arguments);
-  void answer_query(std::span<const Query> queries, std::string_view packet);
+  void answer_query(std::span<const Query> table, std::string_view packet);
   void query_supported(std::string_view arguments);
   void query_current_thread(std::string_view arguments);
   void query_first_threads(std::string_view arguments);
@@ -128,9 +136,9 @@ class GdbServer final : private devices::CharacterReceiver {
   void set_step(std::string_view arguments);
   void set_physical_mode(std::string_view arguments);
 
-  static const std::span<const Packet> kPackets;
-  static const std::span<const Query> kQueries;
-  static const std::span<const Query> kSettings;
+  static std::span<const Packet> packets();
+  static std::span<const Query> queries();
+  static std::span<const Query> settings();
 
   devices::CharacterBackend& line_;
   DebugTarget& target_;
