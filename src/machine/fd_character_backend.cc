@@ -19,7 +19,11 @@ constexpr Nanoseconds kLastWordsTimeout = 2 * kNanosecondsPerSecond;
 
 FdCharacterBackend::FdCharacterBackend(EventLoop& loop, StreamEndpoint stream, WhenFull when_full,
                                        std::string label)
-    : loop_(loop), stream_(std::move(stream)), label_(std::move(label)), queue_(loop, when_full) {
+    : loop_(loop),
+      stream_(std::move(stream)),
+      label_(std::move(label)),
+      when_full_(when_full),
+      queue_(loop, when_full) {
   if (stream_.input) {
     input_watch_ = loop_.watch(stream_.input.get(), 0, [this](uint8_t) { input_event(); });
   }
@@ -29,7 +33,10 @@ FdCharacterBackend::FdCharacterBackend(EventLoop& loop, StreamEndpoint stream, W
 }
 
 FdCharacterBackend::~FdCharacterBackend() {
-  if (stream_.output && !queue_.empty()) queue_.drain_with_patience(stream_.output.get(), kLastWordsTimeout);
+  if (!stream_.output || queue_.empty()) return;
+  // A pty that nobody reads must not hold up the end of the machine.
+  queue_.drain_with_patience(stream_.output.get(),
+                             when_full_ == WhenFull::Stall ? kLastWordsTimeout : Nanoseconds{0});
 }
 
 void FdCharacterBackend::send(std::span<const uint8_t> data) {

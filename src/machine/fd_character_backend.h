@@ -34,6 +34,7 @@ class FdCharacterBackend final : public devices::CharacterBackend {
   EventLoop& loop_;
   StreamEndpoint stream_;
   std::string label_;
+  WhenFull when_full_;
   OutputQueue queue_;
   devices::CharacterReceiver* receiver_ = nullptr;
   EventLoop::Watch input_watch_;

@@ -167,7 +167,7 @@ TEST_F(MonitorTest, Calculates) {
   target_.cpus[0].gpr[x86::kEax] = 0x10;
   EXPECT_EQ(run("p $eax * (2 + 3)"), "0x50\n");
   EXPECT_EQ(run("print/d -5"), "-5\n");
-  EXPECT_EQ(run("p 1 << 4 | 0x1"), "0x11\n");
+  EXPECT_EQ(run("p/x 1 << 4 | 0x1"), "0x11\n");
   EXPECT_EQ(run("p 7 / 0"), "division by zero\n");
   EXPECT_EQ(run("p $nothing"), "there is no register 'nothing'\n");
   EXPECT_THAT(run("p (1"), HasSubstr("parenthesis"));
