@@ -166,6 +166,8 @@ void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.acpi = options.acpi;
   config.vga = options.vga.value_or(machine::VgaKind::Standard);
   config.boot = options.boot;
+  config.firmware_on_serial = options.firmware_on_serial;
+  config.unpack_kernel = options.unpack_kernel;
   config.debug_exit = options.debug_exit;
   config.clock = options.clock;
   config.rtc_start = rtc_start(options.rtc);

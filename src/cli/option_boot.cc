@@ -84,6 +84,13 @@ Result<void> option_append(RunOptions& options, std::string_view argument) {
   return {};
 }
 
+Result<void> option_unpack_kernel(RunOptions& options, std::string_view argument) {
+  const auto value = parse_switch(argument);
+  if (!value) return std::unexpected(Error{"--unpack-kernel is on or off, not", std::string(argument)});
+  options.unpack_kernel = *value;
+  return {};
+}
+
 Result<void> option_boot(RunOptions& options, std::string_view argument) {
   PropertyList properties = TRY(PropertyList::parse("-boot", argument, "order"));
   if (const auto order = properties.take("order")) options.boot.order = TRY(boot_order("order", *order));

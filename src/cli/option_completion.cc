@@ -150,6 +150,7 @@ CharacterOptions device_of(Kind kind, std::string text) {
 /// explicitly.
 void add_default_consoles(RunOptions& options) {
   const bool terminal_free = count_stdio(options) == 0 && !options.display_none;
+  options.firmware_on_serial |= options.serials.empty() && terminal_free;
   const bool monitor_free = !options.monitor && !has_shared_monitor(options);
   if (options.serials.empty()) {
     CharacterOptions serial =
@@ -176,6 +177,7 @@ Result<void> complete_run_options(RunOptions& options) {
   if (auto placed = place_drives(options); !placed) return placed;
   if (auto checked = check_references(options); !checked) return checked;
   if (auto checked = check_consoles(options); !checked) return checked;
+  options.firmware_on_serial = options.no_graphic;
   if (!options.no_defaults) {
     add_default_drives(options);
     add_default_consoles(options);

@@ -28,6 +28,8 @@ constexpr Option kOptions[] = {
     {"kernel", "FILE", Boot, "boot this bzImage or multiboot kernel", option_kernel},
     {"initrd", "FILE[ ARGS][,FILE…]", Boot, "initial RAM disk, or multiboot modules", option_initrd},
     {"append", "TEXT", Boot, "the kernel's command line", option_append},
+    {"unpack-kernel", "on|off", Boot, "unpack a bzImage here and not in the guest (default on)",
+     option_unpack_kernel},
     {"boot", "ORDER[,once=ORDER][,menu=on]", Boot, "a, b: floppy; c: disk; d: CD-ROM (default cad)",
      option_boot},
     {"fw_cfg", "NAME,file=FILE|string=TEXT", Boot, "a file for the firmware", option_fw_cfg},

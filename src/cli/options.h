@@ -84,6 +84,7 @@ struct RunOptions {
   std::string bios;
   std::string kernel;
   std::string kernel_command_line;
+  bool unpack_kernel = true;
   std::vector<ModuleOptions> initrd;
   std::vector<FirmwareFileOptions> firmware_files;
   machine::BootConfig boot;
@@ -105,6 +106,7 @@ struct RunOptions {
   bool no_graphic = false;    ///< -nographic
   bool display_none = false;  ///< -display none
   bool no_defaults = false;
+  bool firmware_on_serial = false;  ///< Follows from the others: the terminal is all that there is to see.
   bool no_reboot = false;
   bool no_shutdown = false;
   bool start_paused = false;
