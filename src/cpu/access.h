@@ -38,7 +38,9 @@ template <Access kind>
   }
   const SegmentView& view = core.views[segment];
   const bool allowed = kind == Access::Write ? view.writable : view.readable;
-  if (!allowed || offset < view.low || uint64_t{offset} + size - 1 > view.high) {
+  // As with flat segments, an access may wrap around at 4 GiB where the segment has all of it.
+  const bool beyond = uint64_t{offset} + size - 1 > view.high && (view.high != 0xffffffff || view.low != 0);
+  if (!allowed || offset < view.low || beyond) {
     raise_segment_fault(core, segment);
     return false;
   }

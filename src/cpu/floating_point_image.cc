@@ -79,30 +79,35 @@ uint32_t get(std::span<const uint8_t> bytes, size_t at, unsigned width) {
   return value;
 }
 
-/// Reads a memory operand of any size in pieces; nothing has changed when it fails.
+// The images are accessed in pieces, after a check of the whole. Page faults name the first piece or the last
+// byte, as on processors.
+constexpr unsigned kPiece = 2;
+
+/// Reads a memory operand of any size; nothing has changed when it fails.
 bool load_bytes(Core& core, const Instruction& i, std::span<uint8_t> bytes) {
   uint32_t linear = 0;
+  uint32_t first = 0;
+  uint8_t last = 0;
   const auto size = static_cast<unsigned>(bytes.size());
   if (!linearise<Access::Read>(core, i.segment, effective_offset(core, i), size, linear)) return false;
-  for (unsigned at = 0; at < size; at += 2) {
+  if (!load_linear(core, linear, first) || !load_linear(core, linear + size - 1, last)) return false;
+  for (unsigned at = 0; at < size; at += kPiece) {
     uint16_t piece = 0;
     if (!load_linear(core, linear + at, piece)) return false;
-    std::memcpy(bytes.data() + at, &piece, sizeof piece);
+    std::memcpy(bytes.data() + at, &piece, kPiece);
   }
   return true;
 }
 
-/// Writes one, after making sure that all of it can be written. As on processors, the address of a page fault
-/// is that of the last byte when its page is missing.
 bool store_bytes(Core& core, const Instruction& i, std::span<const uint8_t> bytes) {
   uint32_t linear = 0;
   const auto size = static_cast<unsigned>(bytes.size());
   if (!linearise<Access::Write>(core, i.segment, effective_offset(core, i), size, linear)) return false;
+  if (!probe_write(core, linear, 4, current_privilege(core))) return false;
   if (!probe_write(core, linear + size - 1, 1, current_privilege(core))) return false;
-  if (!probe_write(core, linear, 2, current_privilege(core))) return false;
-  for (unsigned at = 0; at < size; at += 2) {
+  for (unsigned at = 0; at < size; at += kPiece) {
     uint16_t piece = 0;
-    std::memcpy(&piece, bytes.data() + at, sizeof piece);
+    std::memcpy(&piece, bytes.data() + at, kPiece);
     if (!store_linear(core, linear + at, piece)) return false;
   }
   return true;
@@ -197,18 +202,24 @@ bool frstor(Core& core, const Instruction& i) {
 
 namespace {
 
-constexpr size_t kImageSize = 512;
+constexpr unsigned kImageSize = 512;
 constexpr size_t kStackAt = 32, kXmmAt = 160;
 constexpr size_t kWritten = kXmmAt + 8 * 16;  ///< What is behind belongs to 64-bit mode or to software.
 
 // #NM for EM and TS alike; 16-byte alignment. SDM Vol. 2A, "FXSAVE—Save x87 FPU, MMX Technology, and SSE
 // State".
+template <Access kind>
 bool begin_image(Core& core, const Instruction& i) {
   if ((core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) != 0) return core.raise(Vector::DeviceNotAvailable);
   fpu_leave(core);
-  const uint32_t linear = core.state.segments[i.segment].base + effective_offset(core, i);
+  uint32_t linear = 0;
+  if (!linearise<kind>(core, i.segment, effective_offset(core, i), kImageSize, linear)) return false;
   if ((linear & 15) != 0) return core.raise(Vector::GeneralProtection);
-  return true;
+  // All of the 512 bytes must be there; the last is asked for first.
+  const uint32_t last = linear + (kImageSize - 1);
+  uint8_t byte = 0;
+  if (kind == Access::Write) return probe_write(core, last, 1, current_privilege(core));
+  return load_linear(core, last, byte);
 }
 
 // With OSFXSR clear XMM registers and MXCSR may stay out of the image; they do.
@@ -219,7 +230,7 @@ bool saves_sse(const Core& core) {
 }  // namespace
 
 bool fxsave(Core& core, const Instruction& i) {
-  if (!begin_image(core, i)) return false;
+  if (!begin_image<Access::Write>(core, i)) return false;
   FloatingPointState& fpu = core.state.fpu;
   normalise_x87(fpu);
   std::array<uint8_t, kWritten> image{};
@@ -242,7 +253,7 @@ bool fxsave(Core& core, const Instruction& i) {
 }
 
 bool fxrstor(Core& core, const Instruction& i) {
-  if (!begin_image(core, i)) return false;
+  if (!begin_image<Access::Read>(core, i)) return false;
   std::array<uint8_t, kImageSize> image{};
   if (!load_bytes(core, i, image)) return false;
   FloatingPointState& fpu = core.state.fpu;

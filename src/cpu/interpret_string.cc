@@ -77,8 +77,9 @@ template <typename T>
 struct Cmps {
   static bool once(Core& core, const Instruction& i) {
     T a, b;
-    if (!load(core, i.segment, address_register(core, i, x86::kEsi), a)) return false;
+    // The destination first: when both fault, processors report this one.
     if (!load(core, x86::kEs, address_register(core, i, x86::kEdi), b)) return false;
+    if (!load(core, i.segment, address_register(core, i, x86::kEsi), a)) return false;
     host::Cmp::apply(a, b, core.flags);
     advance(core, i, x86::kEsi, stride<T>(core));
     advance(core, i, x86::kEdi, stride<T>(core));
@@ -100,10 +101,11 @@ struct Scas {
 
 template <typename T>
 struct Ins {
+  static bool permitted(Core& core) { return io_permitted(core, core.get<uint16_t>(x86::kEdx), sizeof(T)); }
   // The port is read only when the memory can be written.
   static bool once(Core& core, const Instruction& i) {
     const auto port = core.get<uint16_t>(x86::kEdx);
-    if (!io_permitted(core, port, sizeof(T))) return false;
+    if (!permitted(core)) return false;
     const uint32_t offset = address_register(core, i, x86::kEdi);
     uint32_t linear;
     if (!linearise<Access::Write>(core, x86::kEs, offset, sizeof(T), linear)) return false;
@@ -119,9 +121,10 @@ struct Ins {
 
 template <typename T>
 struct Outs {
+  static bool permitted(Core& core) { return io_permitted(core, core.get<uint16_t>(x86::kEdx), sizeof(T)); }
   static bool once(Core& core, const Instruction& i) {
     const auto port = core.get<uint16_t>(x86::kEdx);
-    if (!io_permitted(core, port, sizeof(T))) return false;
+    if (!permitted(core)) return false;
     T value;
     if (!load(core, i.segment, address_register(core, i, x86::kEsi), value)) return false;
     if (core.watch_data) note_port_access(core, port, sizeof(T));
@@ -210,6 +213,9 @@ template <typename Step>
 bool repeat(Core& core, const Instruction& i) {
   const uint32_t count = address_register(core, i, x86::kEcx);
   const uint32_t chunk = chunk_of(core, count);
+  if constexpr (requires { Step::permitted(core); }) {
+    if (!Step::permitted(core)) return false;  // Even when there is nothing to repeat.
+  }
   bool completed = true;
   uint32_t done = 0;
   while (done < chunk) {

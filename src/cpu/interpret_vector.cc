@@ -379,10 +379,10 @@ unsigned access_of(const VectorForm& form) {
   return store ? kStore16 : kLoad16;
 }
 
-// CVTPI2PD with a memory operand is no MMX instruction (SDM Vol. 2A, its entry): it neither waits nor changes
-// tags.
+// CVTPI2PD and CVTPI2PS with a memory operand are no MMX instructions: they neither wait nor change tags. (SDM Vol. 2A says so of
+// the first only; processors treat both alike.)
 bool uses_mmx(const VectorForm& form, bool memory) {
-  if (form.operation == Operation::Cvtpi2pd && memory) return false;
+  if (memory && (form.operation == Operation::Cvtpi2pd || form.operation == Operation::Cvtpi2ps)) return false;
   return form.reg == VectorOperand::Mmx || form.rm == VectorOperand::Mmx;
 }
 

@@ -96,23 +96,27 @@ bool store_suppressed(const HostUnit& unit) {
   return (host_x87_status() & ~control & (kX87Exceptions & ~kPrecision)) != 0;
 }
 
-// An unmasked exception suppresses the access altogether, page faults included; a page fault leaves the x87
-// state as it was.
+// The store that may fault. An unmasked exception suppresses the access altogether, faults included; a fault
+// leaves the x87 state as it was.
 template <unsigned Size>
-bool to_memory_slowly(Core& core, const Instruction& i, uint32_t linear) {
+bool to_memory_slowly(Core& core, const Instruction& i) {
   fpu_leave(core);
   const FloatingPointState before = core.state.fpu;
   load_unit(core);
   struct {
     uint8_t bytes[Size];
   } value{};
+  const uint32_t offset = effective_offset(core, i);
   note_instruction(core, i);
-  note_operand(core, i, effective_offset(core, i));
+  note_operand(core, i, offset);
   stub_of(i)(value.bytes, 0);
   const bool suppressed = store_suppressed(*core.host_unit);
   fpu_leave(core);
   if (suppressed) return true;
-  if (probe_write(core, linear, Size, current_privilege(core))) return store_linear(core, linear, value);
+  uint32_t linear = 0;
+  if (linearise<Access::Write>(core, i.segment, offset, Size, linear) &&
+      probe_write(core, linear, Size, current_privilege(core)))
+    return store_linear(core, linear, value);
   core.state.fpu = before;
   return false;
 }
@@ -123,10 +127,10 @@ bool to_memory(Core& core, const Instruction& i) {
   const uint32_t offset = effective_offset(core, i);
   uint32_t linear = 0;
   if (!linearise<Access::Write>(core, i.segment, offset, Size, linear)) [[unlikely]]
-    return false;
+    return core.host_unit->unmasked && to_memory_slowly<Size>(core, i);
   const TlbEntry& entry = core.tlb[Tlb::slot(linear)];
   if (tag_of(linear, Size) != entry.write_tag) [[unlikely]]
-    return to_memory_slowly<Size>(core, i, linear);
+    return to_memory_slowly<Size>(core, i);
   note_instruction(core, i);
   note_operand(core, i, offset);
   stub_of(i)(host_pointer(entry, linear), 0);

@@ -175,20 +175,19 @@ bool verw(Core& core, const Instruction& i) {
 bool arpl(Core& core, const Instruction& i) {
   if (!core.protected_mode()) return core.raise(Vector::InvalidOpcode);
   const Selector source(core.get<uint16_t>(i.reg));
+  // Memory is read first and written only when the RPL changes: a page fault of the read says so in its error code.
   uint16_t value = 0;
-  Update update;
   if (i.is_memory) {
-    if (!begin_update(core, i.segment, effective_offset(core, i), value, update)) return false;
+    if (!load_operand(core, i, value)) return false;
   } else {
     value = core.get<uint16_t>(i.rm);
   }
   const Selector destination(value);
   const bool raised = destination.rpl() < source.rpl();
-  const uint16_t result = raised ? destination.with_rpl(source.rpl()).value : value;
-  if (i.is_memory) {
-    finish_update(core, update, result);
-  } else {
-    core.set<uint16_t>(i.rm, result);
+  if (raised) {
+    const uint16_t result = destination.with_rpl(source.rpl()).value;
+    if (!i.is_memory) core.set<uint16_t>(i.rm, result);
+    else if (!store_operand(core, i, result)) return false;
   }
   set_zero_flag(core, raised);
   return true;
