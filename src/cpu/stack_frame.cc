@@ -31,11 +31,13 @@ bool StackFrame::check(Core& core) const {
     if (!within_limit(ss_, slots_[i].offset, slots_[i].size))
       return core.raise(x86::Vector::StackFault, error_code_);
   }
-  // Usually all slots lie in one page. Otherwise each is tried before any is written.
+  // Usually all slots lie in one page. Otherwise each is tried, in the order of the pushes, before any is
+  // written.
   const uint32_t first = ss_.base + slots_[0].offset + slots_[0].size - 1;
   const uint32_t last = ss_.base + slots_[count_ - 1].offset;
   const bool one_page = VirtualAddress(first).page() == VirtualAddress(last).page();
-  for (unsigned i = one_page ? count_ - 1 : 0; i < count_; ++i) {
+  const unsigned probes = one_page ? 1 : count_;
+  for (unsigned i = 0; i < probes; ++i) {
     if (!probe_write(core, ss_.base + slots_[i].offset, slots_[i].size, privilege_)) return false;
   }
   return true;
