@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "cpu/code_cache.h"
+#include "cpu/fpu_state.h"
 #include "cpu/translation.h"
 #include "x86/control_registers.h"
 
@@ -103,6 +104,7 @@ void write_part(Core& core, PhysicalAddress where, const uint8_t* data, unsigned
 }
 
 void read_parts(Core& core, const Parts& parts, unsigned size) {
+  fpu_leave(core);  // A device may answer.
   read_part(core, parts.first, core.transfer.data(), parts.first_size);
   if (parts.first_size < size) {
     read_part(core, parts.second, core.transfer.data() + parts.first_size, size - parts.first_size);
@@ -110,6 +112,7 @@ void read_parts(Core& core, const Parts& parts, unsigned size) {
 }
 
 void write_parts(Core& core, const Parts& parts, unsigned size) {
+  fpu_leave(core);
   // A device may reach back into this processor while it is written to; it must find the data untouched.
   const auto data = core.transfer;
   write_part(core, parts.first, data.data(), parts.first_size);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "cpu/access.h"
+#include "cpu/fpu_state.h"
 #include "cpu/instruction_table.h"
 #include "cpu/rows.h"
 #include "cpu/system.h"
@@ -12,7 +13,8 @@ namespace vitrine::cpu {
 namespace {
 
 uint16_t port_of(const Core& core, const Instruction& i) {
-  return i.form == OperandForm::Immediate ? static_cast<uint16_t>(i.immediate & 0xff) : core.get<uint16_t>(x86::kEdx);
+  const bool named = i.form == OperandForm::Immediate || i.form == OperandForm::RmImmediate;
+  return named ? static_cast<uint16_t>(i.immediate & 0xff) : core.get<uint16_t>(x86::kEdx);
 }
 
 template <typename T>
@@ -20,6 +22,7 @@ bool in(Core& core, const Instruction& i) {
   const uint16_t port = port_of(core, i);
   if (!io_permitted(core, port, sizeof(T))) return false;
   if (core.watch_data) note_port_access(core, port, sizeof(T));
+  fpu_leave(core);
   core.set<T>(x86::kEax, static_cast<T>(core.env.ports.read(port, sizeof(T))));
   return true;
 }
@@ -29,6 +32,7 @@ bool out(Core& core, const Instruction& i) {
   const uint16_t port = port_of(core, i);
   if (!io_permitted(core, port, sizeof(T))) return false;
   if (core.watch_data) note_port_access(core, port, sizeof(T));
+  fpu_leave(core);
   core.env.ports.write(port, sizeof(T), core.get<T>(x86::kEax));
   return true;
 }

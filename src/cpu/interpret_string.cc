@@ -7,6 +7,7 @@
 #include <array>
 
 #include "cpu/access.h"
+#include "cpu/fpu_state.h"
 #include "cpu/host_arithmetic.h"
 #include "cpu/instruction_table.h"
 #include "cpu/rows.h"
@@ -111,6 +112,7 @@ struct Ins {
     if (!linearise<Access::Write>(core, x86::kEs, offset, sizeof(T), linear)) return false;
     if (!probe_write(core, linear, sizeof(T), current_privilege(core))) return false;
     if (core.watch_data) note_port_access(core, port, sizeof(T));
+    fpu_leave(core);
     const auto value = static_cast<T>(core.env.ports.read(port, sizeof(T)));
     if (!store_linear(core, linear, value)) return false;
     advance(core, i, x86::kEdi, stride<T>(core));
@@ -128,6 +130,7 @@ struct Outs {
     T value;
     if (!load(core, i.segment, address_register(core, i, x86::kEsi), value)) return false;
     if (core.watch_data) note_port_access(core, port, sizeof(T));
+    fpu_leave(core);
     core.env.ports.write(port, sizeof(T), value);
     advance(core, i, x86::kEsi, stride<T>(core));
     return true;
