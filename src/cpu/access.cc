@@ -1,7 +1,8 @@
 // Memory accesses that the look-aside buffer does not answer: see access.h.
 //
-// An access that crosses a page is checked on both before either is touched. A device sees the part of an access within one page as one access
-// where it is 1, 2, 4 or 8 bytes long, as naturally aligned pieces otherwise.
+// An access that crosses a page is checked on both before either is touched. A device sees the part of an
+// access within one page as one access where it is 1, 2, 4 or 8 bytes long, as naturally aligned pieces
+// otherwise.
 #include "cpu/access.h"
 
 #include <bit>
@@ -43,7 +44,8 @@ void set_tags(Core& core, TlbEntry& entry) {
   }
 }
 
-// SDM Vol. 3A, "Alignment Check Exception (#AC)": by natural size; only at CPL 3, never for supervisor accesses.
+// SDM Vol. 3A, "Alignment Check Exception (#AC)": by natural size; only at CPL 3, never for supervisor
+// accesses.
 bool aligned(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
   if (!core.alignment_check || privilege == Privilege::Supervisor) return true;
   if (!std::has_single_bit(size)) size = size == 10 ? 8 : size == 6 ? 4 : 1;
@@ -57,7 +59,8 @@ struct Parts {
   unsigned first_size = 0;
 };
 
-bool find_parts(Core& core, uint32_t linear, unsigned size, Access access, Privilege privilege, Parts& parts) {
+bool find_parts(Core& core, uint32_t linear, unsigned size, Access access, Privilege privilege,
+                Parts& parts) {
   const TlbEntry* entry = resolve(core, linear, access, privilege);
   if (entry == nullptr) return false;
   parts.first = physical_of(*entry, linear);
@@ -116,7 +119,8 @@ void write_parts(Core& core, const Parts& parts, unsigned size) {
   // A device may reach back into this processor while it is written to; it must find the data untouched.
   const auto data = core.transfer;
   write_part(core, parts.first, data.data(), parts.first_size);
-  if (parts.first_size < size) write_part(core, parts.second, data.data() + parts.first_size, size - parts.first_size);
+  if (parts.first_size < size)
+    write_part(core, parts.second, data.data() + parts.first_size, size - parts.first_size);
 }
 
 }  // namespace
@@ -160,7 +164,8 @@ void note_data_access(Core& core, uint32_t linear, unsigned size, Access access)
     core.leave_after_current(kAttentionTrap);
   }
   for (const Watchpoint& watch : core.debug.watchpoints) {
-    const bool wanted = watch.kind == Watchpoint::Kind::Access || (watch.kind == Watchpoint::Kind::Write) == write;
+    const bool wanted =
+        watch.kind == Watchpoint::Kind::Access || (watch.kind == Watchpoint::Kind::Write) == write;
     if (!wanted || !(watch.start.value - linear < size || linear - watch.start.value < watch.size)) continue;
     core.watchpoint_hit = watch.start;
     core.leave_after_current(kAttentionStop);

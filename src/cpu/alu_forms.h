@@ -1,4 +1,5 @@
-// The operand forms of two-operand and one-operand arithmetic and logic, for any operation of host_arithmetic.h.
+// The operand forms of two-operand and one-operand arithmetic and logic, for any operation of
+// host_arithmetic.h.
 #pragma once
 
 #include <array>
@@ -35,7 +36,8 @@ void alu_register_register_reversed(Core& core, const Instruction& i) {
 template <typename Op, typename T>
 bool alu_register_memory(Core& core, const Instruction& i) {
   T b;
-  if (!load_operand(core, i, b)) [[unlikely]] return false;
+  if (!load_operand(core, i, b)) [[unlikely]]
+    return false;
   T a = core.get<T>(i.reg);
   Op::apply(a, b, core.flags);
   if constexpr (Op::kResult == host::Result::Written) core.set<T>(i.reg, a);
@@ -47,11 +49,13 @@ template <typename Op, typename T>
   T a;
   if constexpr (Op::kResult == host::Result::Written) {
     Update update;
-    if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]] return false;
+    if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]]
+      return false;
     Op::apply(a, b, core.flags);
     finish_update(core, update, a);
   } else {
-    if (!load_operand(core, i, a)) [[unlikely]] return false;
+    if (!load_operand(core, i, a)) [[unlikely]]
+      return false;
     Op::apply(a, b, core.flags);
   }
   return true;
@@ -95,7 +99,8 @@ template <typename Op, typename T>
 bool unary_memory(Core& core, const Instruction& i) {
   T a;
   Update update;
-  if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]] return false;
+  if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]]
+    return false;
   Op::apply(a, core.flags);
   finish_update(core, update, a);
   return true;

@@ -7,7 +7,8 @@
 
 namespace vitrine::cpu {
 
-/// Handler behind the current instruction of a block that must be left: state as before that instruction, back to the dispatcher.
+/// Handler behind the current instruction of a block that must be left: state as before that instruction,
+/// back to the dispatcher.
 void leave_before(Core& core, const Instruction* instruction);
 /// Handler behind the last instruction of a block without a branch.
 void fall_through(Core& core, const Instruction* instruction);
@@ -24,7 +25,8 @@ void fall_out(Core& core, const Instruction* instruction);
 [[gnu::always_inline]] inline void enter_block(Core& core, Block* block, uint32_t eip) {
   const bool attention = core.attention.load(std::memory_order_relaxed) != 0;
   const bool beyond = uint64_t{eip} + block->last_byte > core.cs_limit;
-  if (attention || beyond || core.remaining < block->count) [[unlikely]] return leave_to(core, eip);
+  if (attention || beyond || core.remaining < block->count) [[unlikely]]
+    return leave_to(core, eip);
   core.state.eip = eip;
   core.remaining -= block->count;
   core.block = block;
@@ -39,7 +41,8 @@ void fall_out(Core& core, const Instruction* instruction);
 /// To any address: indirect jumps, returns.
 [[gnu::always_inline]] inline void go_to(Core& core, uint32_t eip) {
   const JumpCacheEntry& entry = core.code->jump_entry(eip);
-  if (entry.eip == eip && entry.context == core.code_context) [[likely]] return enter_block(core, entry.block, eip);
+  if (entry.eip == eip && entry.context == core.code_context) [[likely]]
+    return enter_block(core, entry.block, eip);
   return leave_to(core, eip);
 }
 
@@ -47,9 +50,11 @@ void fall_out(Core& core, const Instruction* instruction);
 void follow_unlinked(Core& core, const Instruction* instruction, unsigned link, uint32_t eip);
 
 /// Along a direct branch that always goes the same distance: `link` is 0 (not taken) or 1 (taken).
-[[gnu::always_inline]] inline void follow(Core& core, const Instruction* instruction, unsigned link, uint32_t eip) {
+[[gnu::always_inline]] inline void follow(Core& core, const Instruction* instruction, unsigned link,
+                                          uint32_t eip) {
   Block* const successor = core.block->links[link];
-  if (successor != nullptr) [[likely]] return enter_block(core, successor, eip);
+  if (successor != nullptr) [[likely]]
+    return enter_block(core, successor, eip);
   return follow_unlinked(core, instruction, link, eip);
 }
 

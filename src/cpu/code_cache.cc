@@ -12,18 +12,23 @@ const uint8_t* page_of(const uint8_t* host) {
   return reinterpret_cast<const uint8_t*>(reinterpret_cast<uintptr_t>(host) & ~uintptr_t{kPageMask});
 }
 
-unsigned offset_in_page(const uint8_t* host) { return static_cast<unsigned>(reinterpret_cast<uintptr_t>(host) & kPageMask); }
+unsigned offset_in_page(const uint8_t* host) {
+  return static_cast<unsigned>(reinterpret_cast<uintptr_t>(host) & kPageMask);
+}
 
 // Bytes of the block in the page: its first part, or what is in the second page.
 std::pair<unsigned, unsigned> extent(const Block& block, const uint8_t* host_page) {
   const unsigned offset = offset_in_page(block.host);
-  if (page_of(block.host) == host_page) return {offset, std::min<unsigned>(block.last_byte + 1, kPageSize - offset)};
+  if (page_of(block.host) == host_page)
+    return {offset, std::min<unsigned>(block.last_byte + 1, kPageSize - offset)};
   return {0, offset + block.last_byte + 1 - kPageSize};
 }
 
 }  // namespace
 
-CodeCache::~CodeCache() { drop_all(); }
+CodeCache::~CodeCache() {
+  drop_all();
+}
 
 Block* CodeCache::find(const uint8_t* host, uint32_t mode) const {
   for (Block* block = buckets_[bucket(host, mode)]; block != nullptr; block = block->next_in_bucket) {
@@ -41,7 +46,8 @@ void CodeCache::add_to_page(Place place, Block* block, unsigned offset, unsigned
     memory_.watch(*place.owner, place.page, memory::Watch::Code);
   }
   page.blocks.push_back(block);
-  for (unsigned line = offset >> 4; line <= (offset + size - 1) >> 4; ++line) page.lines[line >> 6] |= uint64_t{1} << (line & 63);
+  for (unsigned line = offset >> 4; line <= (offset + size - 1) >> 4; ++line)
+    page.lines[line >> 6] |= uint64_t{1} << (line & 63);
 }
 
 Block* CodeCache::insert(std::unique_ptr<Block> owned, Place first, Place second) {
@@ -108,7 +114,8 @@ bool CodeCache::drop(memory::RamBlock& owner, uint64_t page_index, unsigned offs
       if (link != nullptr && !link->live) link = nullptr;
     }
     const auto [begin, length] = extent(*block, host_page);
-    for (unsigned line = begin >> 4; line <= (begin + length - 1) >> 4; ++line) page.lines[line >> 6] |= uint64_t{1} << (line & 63);
+    for (unsigned line = begin >> 4; line <= (begin + length - 1) >> 4; ++line)
+      page.lines[line >> 6] |= uint64_t{1} << (line & 63);
   }
   if (page.blocks.empty()) pages_.erase(it);
   return true;

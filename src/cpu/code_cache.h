@@ -1,11 +1,12 @@
 // Decoded code: blocks of instructions, found by the host address of their first byte and by mode.
 //
-// A block lies in one page of guest memory (an instruction that straddles two pages is a block of its own that depends on both).
-// Pages with blocks are watched (memory::Watch::Code); a write drops the blocks whose bytes it touches, or all of the page when it is not known
-// which bytes. The block that runs just then is not freed but made to leave behind the current instruction. Blocks link to
-// successors in their own page directly: whatever maps one maps the other. Everything else goes through the jump cache, which is valid
-// for one Core::code_context.
-// A page stays watched after its blocks are gone (another processor may have some); the next write to it by a processor ends that.
+// A block lies in one page of guest memory (an instruction that straddles two pages is a block of its own
+// that depends on both). Pages with blocks are watched (memory::Watch::Code); a write drops the blocks whose
+// bytes it touches, or all of the page when it is not known which bytes. The block that runs just then is not
+// freed but made to leave behind the current instruction. Blocks link to successors in their own page
+// directly: whatever maps one maps the other. Everything else goes through the jump cache, which is valid for
+// one Core::code_context. A page stays watched after its blocks are gone (another processor may have some);
+// the next write to it by a processor ends that.
 #pragma once
 
 #include <array>
@@ -32,9 +33,9 @@ struct Block {
   std::array<Block*, 2> links{};         ///< Successors in the same page: not taken and taken.
   Block* next_in_bucket = nullptr;
   uint32_t mode = 0;
-  uint32_t count = 0;      ///< Instructions.
-  uint32_t last_byte = 0;  ///< Length of the code in bytes, less one.
-  bool live = true;        ///< In the cache.
+  uint32_t count = 0;                   ///< Instructions.
+  uint32_t last_byte = 0;               ///< Length of the code in bytes, less one.
+  bool live = true;                     ///< In the cache.
   std::unique_ptr<Instruction[]> code;  ///< `count`, and one that goes on behind them.
 };
 
@@ -49,11 +50,13 @@ class CodeCache {
   explicit CodeCache(memory::PhysicalMap& memory) : memory_(memory) {}
   ~CodeCache();
 
-  static constexpr unsigned kMaximumBlock = 64;          ///< Instructions in a block.
-  static constexpr unsigned kMaximumInstructions = 1 << 20;  ///< In the cache; then it starts anew. About 50 MiB.
+  static constexpr unsigned kMaximumBlock = 64;  ///< Instructions in a block.
+  static constexpr unsigned kMaximumInstructions =
+      1 << 20;  ///< In the cache; then it starts anew. About 50 MiB.
 
   [[nodiscard]] Block* find(const uint8_t* host, uint32_t mode) const;
-  /// Takes over a block and watches its pages. `owner` and `page` say where they are; `second_owner` may be null.
+  /// Takes over a block and watches its pages. `owner` and `page` say where they are; `second_owner` may be
+  /// null.
   struct Place {
     memory::RamBlock* owner;
     uint64_t page;
@@ -73,7 +76,9 @@ class CodeCache {
 
   // The jump cache.
   static constexpr unsigned kJumpEntries = 2048;
-  [[nodiscard]] JumpCacheEntry& jump_entry(uint32_t eip) { return jumps_[(eip ^ eip >> 11) & (kJumpEntries - 1)]; }
+  [[nodiscard]] JumpCacheEntry& jump_entry(uint32_t eip) {
+    return jumps_[(eip ^ eip >> 11) & (kJumpEntries - 1)];
+  }
   void flush_jumps() { jumps_.fill({}); }
 
  private:

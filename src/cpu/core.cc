@@ -41,7 +41,8 @@ void Core::restore_displaced() {
 
 uint64_t Core::executed() const {
   const auto left = static_cast<uint64_t>(remaining);
-  const uint64_t waiting = block == nullptr ? 0 : block->count - static_cast<uint64_t>(current - block->code.get());
+  const uint64_t waiting =
+      block == nullptr ? 0 : block->count - static_cast<uint64_t>(current - block->code.get());
   return executed_base + budget - left - waiting;
 }
 

@@ -114,7 +114,8 @@ struct Core {
   bool interrupt_request = false;  ///< INTR.
   uint8_t startup_vector = 0;
   uint32_t pending_dr6 = 0;  ///< Debug traps to report after the current instruction: bits of DR6.
-  uint32_t restart_eip = 0;  ///< Where a failed ending function's fault returns to: its own EIP, unless it says otherwise.
+  uint32_t restart_eip =
+      0;  ///< Where a failed ending function's fault returns to: its own EIP, unless it says otherwise.
   Operation last_operation = Operation::Invalid;  ///< Of the last ending function.
   DebugRequests debug;
   std::optional<VirtualAddress> watchpoint_hit;
@@ -124,7 +125,8 @@ struct Core {
   uint32_t block_mode = 0;          ///< BlockMode bits of the current mode.
   uint32_t mapping_generation = 1;  ///< Counts changes of what a linear address of code means.
   Block** link_slot = nullptr;      ///< Where the dispatcher may put the block that it finds for state.eip.
-  Instruction* displaced = nullptr;  ///< The instruction behind the current one, while leave_after_current() is in effect.
+  Instruction* displaced =
+      nullptr;  ///< The instruction behind the current one, while leave_after_current() is in effect.
   Handler displaced_handler = nullptr;
   const memory::RamBlock* writing_block = nullptr;  ///< What this processor itself is about to write.
   uint64_t writing_page = 0;

@@ -15,8 +15,8 @@ void serialize(StateArchive& archive, SegmentRegister& segment) {
 
 void serialize(StateArchive& archive, FloatingPointState& fpu) {
   for (auto& bytes : fpu.registers) archive.field(bytes);
-  archive.fields(fpu.control, fpu.status, fpu.tag, fpu.opcode, fpu.instruction_pointer, fpu.instruction_segment,
-                 fpu.data_pointer, fpu.data_segment, fpu.mxcsr);
+  archive.fields(fpu.control, fpu.status, fpu.tag, fpu.opcode, fpu.instruction_pointer,
+                 fpu.instruction_segment, fpu.data_pointer, fpu.data_segment, fpu.mxcsr);
   for (auto& bytes : fpu.xmm) archive.field(bytes);
   for (auto& bytes : fpu.ymm_high) archive.field(bytes);
   if ((fpu.mxcsr & ~0xffffu) != 0) archive.reject("MXCSR");

@@ -1,7 +1,8 @@
 // Decoding with Zydis: see decoder.h.
 //
-// What Zydis does otherwise than processors is corrected here: features that the model lacks (its LZCNT, TZCNT, MPX and CET
-// readings of what are older instructions or no-operations), and the ignored ModRM encodings of 0F 0D and 0F 18–1F.
+// What Zydis does otherwise than processors is corrected here: features that the model lacks (its LZCNT,
+// TZCNT, MPX and CET readings of what are older instructions or no-operations), and the ignored ModRM
+// encodings of 0F 0D and 0F 18–1F.
 #include "cpu/decoder.h"
 
 #include <Zydis/Zydis.h>
@@ -19,20 +20,46 @@
 namespace vitrine::cpu {
 namespace {
 
-bool undefined_opcode(Core& core, const Instruction& /*i*/) { return core.raise(x86::Vector::InvalidOpcode); }
-bool too_long(Core& core, const Instruction& /*i*/) { return core.raise(x86::Vector::GeneralProtection); }
+bool undefined_opcode(Core& core, const Instruction& /*i*/) {
+  return core.raise(x86::Vector::InvalidOpcode);
+}
+bool too_long(Core& core, const Instruction& /*i*/) {
+  return core.raise(x86::Vector::GeneralProtection);
+}
 
 // Zydis's mnemonics that are not the operation's name in lower case.
 std::string operation_name(std::string_view mnemonic) {
   static constexpr std::pair<std::string_view, std::string_view> kOthers[] = {
-      {"movsb", "movs"},   {"movsw", "movs"},  {"cmpsb", "cmps"},          {"cmpsw", "cmps"},
-      {"stosb", "stos"},   {"stosw", "stos"},  {"stosd", "stos"},          {"lodsb", "lods"},
-      {"lodsw", "lods"},   {"lodsd", "lods"},  {"scasb", "scas"},          {"scasw", "scas"},
-      {"scasd", "scas"},   {"insb", "ins"},    {"insw", "ins"},            {"insd", "ins"},
-      {"outsb", "outs"},   {"outsw", "outs"},  {"outsd", "outs"},          {"pushad", "pusha"},
-      {"popad", "popa"},   {"pushfd", "pushf"}, {"popfd", "popf"},         {"iretd", "iret"},
-      {"cwde", "cbw"},     {"cdq", "cwd"},     {"jecxz", "jcxz"},          {"feni8087_nop", "feni"},
-      {"fdisi8087_nop", "fdisi"}, {"fsetpm287_nop", "fsetpm"},
+      {"movsb", "movs"},
+      {"movsw", "movs"},
+      {"cmpsb", "cmps"},
+      {"cmpsw", "cmps"},
+      {"stosb", "stos"},
+      {"stosw", "stos"},
+      {"stosd", "stos"},
+      {"lodsb", "lods"},
+      {"lodsw", "lods"},
+      {"lodsd", "lods"},
+      {"scasb", "scas"},
+      {"scasw", "scas"},
+      {"scasd", "scas"},
+      {"insb", "ins"},
+      {"insw", "ins"},
+      {"insd", "ins"},
+      {"outsb", "outs"},
+      {"outsw", "outs"},
+      {"outsd", "outs"},
+      {"pushad", "pusha"},
+      {"popad", "popa"},
+      {"pushfd", "pushf"},
+      {"popfd", "popf"},
+      {"iretd", "iret"},
+      {"cwde", "cbw"},
+      {"cdq", "cwd"},
+      {"jecxz", "jcxz"},
+      {"feni8087_nop", "feni"},
+      {"fdisi8087_nop", "fdisi"},
+      {"fsetpm287_nop", "fsetpm"},
   };
   for (const auto& [zydis, ours] : kOthers) {
     if (zydis == mnemonic) return std::string(ours);
@@ -44,7 +71,8 @@ std::array<Operation, ZYDIS_MNEMONIC_MAX_VALUE + 1> make_operation_map() {
   std::unordered_map<std::string, Operation> by_name;
   for (unsigned i = 1; i < static_cast<unsigned>(Operation::Count); ++i) {
     std::string lower = name(static_cast<Operation>(i));
-    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::ranges::transform(lower, lower.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     by_name.emplace(lower, static_cast<Operation>(i));
   }
   std::array<Operation, ZYDIS_MNEMONIC_MAX_VALUE + 1> map{};
@@ -74,7 +102,8 @@ Operation refine(Operation operation, const ZydisDecodedInstruction& zydis, cons
     case Operation::Cmpsd: return zydis.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT ? Operation::Cmps : operation;
     case Operation::Push:
       return is_class(operands[0], ZYDIS_REGCLASS_SEGMENT) ? Operation::PushSegment : operation;
-    case Operation::Pop: return is_class(operands[0], ZYDIS_REGCLASS_SEGMENT) ? Operation::PopSegment : operation;
+    case Operation::Pop:
+      return is_class(operands[0], ZYDIS_REGCLASS_SEGMENT) ? Operation::PopSegment : operation;
     case Operation::Mov:
       for (unsigned i = 0; i < 2; ++i) {
         if (is_class(operands[i], ZYDIS_REGCLASS_SEGMENT)) return Operation::MovSegment;
@@ -103,7 +132,8 @@ void set_memory(const ZydisDecodedInstruction& zydis, const ZydisDecodedOperand&
   i.address_mask = zydis.address_width == 16 ? 0xffff : 0xffffffff;
 }
 
-// What an operand is, in a word: E and G as in the manual's opcode maps, V for VEX.vvvv, C for CL, I, R and F for immediates.
+// What an operand is, in a word: E and G as in the manual's opcode maps, V for VEX.vvvv, C for CL, I, R and F
+// for immediates.
 char kind_of(const ZydisDecodedOperand& operand) {
   switch (operand.type) {
     case ZYDIS_OPERAND_TYPE_MEMORY: return 'E';
@@ -116,22 +146,33 @@ char kind_of(const ZydisDecodedOperand& operand) {
     case ZYDIS_OPERAND_ENCODING_MODRM_RM:
     case ZYDIS_OPERAND_ENCODING_OPCODE: return 'E';
     case ZYDIS_OPERAND_ENCODING_NDSNDD: return 'V';
-    default: return is_class(operand, ZYDIS_REGCLASS_GPR8) && operand.reg.value == ZYDIS_REGISTER_CL ? 'C' : 'A';
+    default:
+      return is_class(operand, ZYDIS_REGCLASS_GPR8) && operand.reg.value == ZYDIS_REGISTER_CL ? 'C' : 'A';
   }
 }
 
 OperandForm form_of(const char* kinds) {
   static constexpr std::pair<std::string_view, OperandForm> kForms[] = {
-      {"E", OperandForm::Rm},        {"A", OperandForm::Rm},
-      {"EG", OperandForm::RmReg},    {"EA", OperandForm::RmReg},
-      {"GE", OperandForm::RegRm},    {"AE", OperandForm::RegRm},
-      {"EI", OperandForm::RmImmediate}, {"AI", OperandForm::RmImmediate},
-      {"GEI", OperandForm::RegRmImmediate}, {"EGI", OperandForm::RmRegImmediate},
-      {"EC", OperandForm::RmCl},     {"EGC", OperandForm::RmRegCl},
-      {"GVE", OperandForm::RegVexRm}, {"GEV", OperandForm::RegRmVex},
-      {"VE", OperandForm::VexRm},    {"I", OperandForm::Immediate},
-      {"II", OperandForm::Immediate}, {"R", OperandForm::Relative},
-      {"F", OperandForm::Far},       {"IA", OperandForm::Immediate},
+      {"E", OperandForm::Rm},
+      {"A", OperandForm::Rm},
+      {"EG", OperandForm::RmReg},
+      {"EA", OperandForm::RmReg},
+      {"GE", OperandForm::RegRm},
+      {"AE", OperandForm::RegRm},
+      {"EI", OperandForm::RmImmediate},
+      {"AI", OperandForm::RmImmediate},
+      {"GEI", OperandForm::RegRmImmediate},
+      {"EGI", OperandForm::RmRegImmediate},
+      {"EC", OperandForm::RmCl},
+      {"EGC", OperandForm::RmRegCl},
+      {"GVE", OperandForm::RegVexRm},
+      {"GEV", OperandForm::RegRmVex},
+      {"VE", OperandForm::VexRm},
+      {"I", OperandForm::Immediate},
+      {"II", OperandForm::Immediate},
+      {"R", OperandForm::Relative},
+      {"F", OperandForm::Far},
+      {"IA", OperandForm::Immediate},
   };
   for (const auto& [text, form] : kForms) {
     if (text == kinds) return form;
@@ -150,7 +191,8 @@ void set_operands(const ZydisDecodedInstruction& zydis, const Operands& operands
     // CL in "IN AL, …" or an accumulator is no shift count; only shifts have it behind an E.
     if (kind == 'C' && count == 0) kind = 'A';
     kinds[count++] = kind;
-    const uint8_t number = operand.type == ZYDIS_OPERAND_TYPE_REGISTER ? gpr_number(operand.reg.value) : kNoRegister;
+    const uint8_t number =
+        operand.type == ZYDIS_OPERAND_TYPE_REGISTER ? gpr_number(operand.reg.value) : kNoRegister;
     switch (kind) {
       case 'E':
         if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -163,8 +205,10 @@ void set_operands(const ZydisDecodedInstruction& zydis, const Operands& operands
       case 'G': i.reg = number; break;
       case 'V': i.vex_register = number; break;
       case 'I':
-        if (!first_immediate) i.immediate2 = static_cast<uint8_t>(operand.imm.value.u);
-        else i.immediate = static_cast<uint32_t>(operand.imm.value.u);
+        if (!first_immediate)
+          i.immediate2 = static_cast<uint8_t>(operand.imm.value.u);
+        else
+          i.immediate = static_cast<uint32_t>(operand.imm.value.u);
         first_immediate = false;
         break;
       case 'R': i.displacement = static_cast<uint32_t>(operand.imm.value.u); break;
@@ -193,13 +237,32 @@ void set_operands(const ZydisDecodedInstruction& zydis, const Operands& operands
 uint8_t operand_size(Operation operation, const ZydisDecodedInstruction& zydis, const Operands& operands) {
   const auto width = static_cast<uint8_t>(zydis.operand_width / 8);
   switch (operation) {
-    case Operation::Lgdt: case Operation::Lidt: case Operation::Sgdt: case Operation::Sidt:
-    case Operation::Lds: case Operation::Les: case Operation::Lfs: case Operation::Lgs: case Operation::Lss:
-    case Operation::JmpFar: case Operation::CallFar: case Operation::RetFar: case Operation::Iret:
-    case Operation::Jmp: case Operation::Call: case Operation::Ret: case Operation::Push: case Operation::Pop:
-    case Operation::PushSegment: case Operation::PopSegment: case Operation::Pusha: case Operation::Popa:
-    case Operation::Pushf: case Operation::Popf: case Operation::Enter: case Operation::Leave:
-      return width;
+    case Operation::Lgdt:
+    case Operation::Lidt:
+    case Operation::Sgdt:
+    case Operation::Sidt:
+    case Operation::Lds:
+    case Operation::Les:
+    case Operation::Lfs:
+    case Operation::Lgs:
+    case Operation::Lss:
+    case Operation::JmpFar:
+    case Operation::CallFar:
+    case Operation::RetFar:
+    case Operation::Iret:
+    case Operation::Jmp:
+    case Operation::Call:
+    case Operation::Ret:
+    case Operation::Push:
+    case Operation::Pop:
+    case Operation::PushSegment:
+    case Operation::PopSegment:
+    case Operation::Pusha:
+    case Operation::Popa:
+    case Operation::Pushf:
+    case Operation::Popf:
+    case Operation::Enter:
+    case Operation::Leave: return width;
     case Operation::Out: return static_cast<uint8_t>(operands[1].size / 8);
     default: break;
   }
@@ -213,7 +276,8 @@ uint8_t operand_size(Operation operation, const ZydisDecodedInstruction& zydis, 
   if (zydis.operand_count == 0) return width;
   const bool memory_or_register =
       operands[0].type == ZYDIS_OPERAND_TYPE_MEMORY || operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER;
-  const bool string = zydis.meta.category == ZYDIS_CATEGORY_STRINGOP || zydis.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+  const bool string =
+      zydis.meta.category == ZYDIS_CATEGORY_STRINGOP || zydis.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
   const bool visible = operands[0].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN;
   if (!memory_or_register || !(visible || string)) return width;
   if (operation == Operation::Outs) return static_cast<uint8_t>(operands[1].size / 8);
@@ -258,7 +322,8 @@ Encoding encoding_of(const ZydisDecodedInstruction& zydis, const uint8_t* bytes)
     if (value == 0x66 && encoding.mandatory_prefix == 0) encoding.mandatory_prefix = value;
   }
   encoding.has_modrm = (zydis.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
-  if (encoding.has_modrm) encoding.modrm = zydis.raw.modrm.offset < zydis.length ? bytes[zydis.raw.modrm.offset] : 0;
+  if (encoding.has_modrm)
+    encoding.modrm = zydis.raw.modrm.offset < zydis.length ? bytes[zydis.raw.modrm.offset] : 0;
   encoding.vex = zydis.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY;
   encoding.immediate_size = static_cast<uint8_t>((zydis.raw.imm[0].size + zydis.raw.imm[1].size) / 8);
   return encoding;
@@ -321,7 +386,8 @@ Decoder::Decoder(const CpuModel& model) : engine_(std::make_unique<Engine>()) {
 
 Decoder::~Decoder() = default;
 
-Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bool code32, Instruction& i) const {
+Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bool code32,
+                        Instruction& i) const {
   const ZydisDecoder& decoder = code32 ? engine_->code32 : engine_->code16;
   ZydisDecodedInstruction zydis;
   Operands operands{};

@@ -25,8 +25,8 @@ class Decoder {
   explicit Decoder(const CpuModel& model);
   ~Decoder();
 
-  /// Decodes one instruction from at most `available` bytes. `code32` is CS.D. Longer than 15 bytes: one that raises #GP(0).
-  /// Everything of `instruction` is set but eip_offset.
+  /// Decodes one instruction from at most `available` bytes. `code32` is CS.D. Longer than 15 bytes: one that
+  /// raises #GP(0). Everything of `instruction` is set but eip_offset.
   [[nodiscard]] Decoded decode(Core& core, const uint8_t* bytes, unsigned available, bool code32,
                                Instruction& instruction) const;
 

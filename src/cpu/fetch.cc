@@ -12,9 +12,12 @@
 namespace vitrine::cpu {
 namespace {
 
-Privilege fetch_privilege(const Core& core) { return core.state.cpl == 3 ? Privilege::User : Privilege::Supervisor; }
+Privilege fetch_privilege(const Core& core) {
+  return core.state.cpl == 3 ? Privilege::User : Privilege::Supervisor;
+}
 
-// The host byte at a linear address of code, or null: fault, or memory that is not storage (`resolved` tells which).
+// The host byte at a linear address of code, or null: fault, or memory that is not storage (`resolved` tells
+// which).
 const uint8_t* host_code_byte(Core& core, uint32_t linear, bool& resolved) {
   const Privilege privilege = fetch_privilege(core);
   const TlbEntry* table = privilege == Privilege::User ? core.tlbs->user() : core.tlbs->supervisor();
@@ -30,12 +33,14 @@ const uint8_t* host_code_byte(Core& core, uint32_t linear, bool& resolved) {
 
 bool branches_in_page(const Instruction& i, uint32_t page_offset) {
   if (i.form != OperandForm::Relative) return false;
-  const int64_t target = int64_t{page_offset} + i.eip_offset + i.length + static_cast<int32_t>(i.displacement);
+  const int64_t target =
+      int64_t{page_offset} + i.eip_offset + i.length + static_cast<int32_t>(i.displacement);
   return target >= 0 && target < kPageSize;
 }
 
 // Fixes the block's end once its instructions are known.
-std::unique_ptr<Block> finish(const std::vector<Instruction>& code, const uint8_t* host, uint32_t mode, bool in_page) {
+std::unique_ptr<Block> finish(const std::vector<Instruction>& code, const uint8_t* host, uint32_t mode,
+                              bool in_page) {
   auto block = std::make_unique<Block>();
   const Instruction& last = code.back();
   block->host = host;
@@ -60,7 +65,8 @@ std::unique_ptr<Block> finish(const std::vector<Instruction>& code, const uint8_
 
 }  // namespace
 
-std::unique_ptr<Block> Fetcher::decode_within_page(Core& core, const uint8_t* host, uint32_t linear, uint32_t mode) const {
+std::unique_ptr<Block> Fetcher::decode_within_page(Core& core, const uint8_t* host, uint32_t linear,
+                                                   uint32_t mode) const {
   const unsigned limit = (mode & kModeSingle) != 0 ? 1 : CodeCache::kMaximumBlock;
   const unsigned available = kPageSize - (linear & kPageMask);
   std::vector<Instruction> code;
@@ -91,7 +97,8 @@ Block* Fetcher::keep(Core& core, std::unique_ptr<Block> block, uint32_t linear) 
     core.link_slot = nullptr;
   }
   const CodeCache::Place first = place(linear);
-  const CodeCache::Place second = block->second_page != nullptr ? place(linear + block->last_byte) : CodeCache::Place{};
+  const CodeCache::Place second =
+      block->second_page != nullptr ? place(linear + block->last_byte) : CodeCache::Place{};
   return core.code->insert(std::move(block), first, second);
 }
 
@@ -127,7 +134,8 @@ Block* Fetcher::uncached(Core& core, uint32_t linear, uint32_t mode) {
     if (entry == nullptr) return nullptr;
     bytes[have] = static_cast<uint8_t>(core.env.memory.read(physical_of(*entry, linear + have), 1));
     ++have;
-    if (decoder_.decode(core, bytes.data(), have, (mode & kModeCode32) != 0, i).status == DecodeStatus::Done) break;
+    if (decoder_.decode(core, bytes.data(), have, (mode & kModeCode32) != 0, i).status == DecodeStatus::Done)
+      break;
   }
   i.eip_offset = 0;
   scratch_ = finish({i}, nullptr, mode | kModeSingle, false);

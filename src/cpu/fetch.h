@@ -21,7 +21,8 @@ class Fetcher {
  private:
   struct Window;
 
-  std::unique_ptr<Block> decode_within_page(Core& core, const uint8_t* host, uint32_t linear, uint32_t mode) const;
+  std::unique_ptr<Block> decode_within_page(Core& core, const uint8_t* host, uint32_t linear,
+                                            uint32_t mode) const;
   Block* across_pages(Core& core, const uint8_t* host, uint32_t linear, uint32_t mode);
   Block* uncached(Core& core, uint32_t linear, uint32_t mode);
   Block* keep(Core& core, std::unique_ptr<Block> block, uint32_t linear);

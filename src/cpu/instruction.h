@@ -66,7 +66,7 @@ struct Instruction {
   OperandForm form;       ///< Which operands there are.
   uint8_t rm_size;        ///< Size of the r/m operand in bytes (MOVZX: the source's); else operand_size.
   uint8_t vex_register;   ///< VEX.vvvv.
-  uint8_t links;           ///< Bit n: link n of the block leads to the same page (block_flow.h).
+  uint8_t links;          ///< Bit n: link n of the block leads to the same page (block_flow.h).
   const void* host_code;  ///< Floating-point and vector family: the host code that executes it, or null.
 };
 

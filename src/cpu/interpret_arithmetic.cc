@@ -6,7 +6,8 @@
 namespace vitrine::cpu {
 namespace {
 
-// CMPXCHG writes the destination in any case, its old value when the comparison fails: the write is checked first.
+// CMPXCHG writes the destination in any case, its old value when the comparison fails: the write is checked
+// first.
 template <typename T>
 [[gnu::always_inline]] inline bool compare_exchange(Core& core, T& destination, T source) {
   T accumulator = core.get<T>(x86::kEax);
@@ -20,8 +21,10 @@ template <typename T>
 void cmpxchg_register(Core& core, const Instruction& i) {
   T destination = core.get<T>(i.rm);
   const T old = destination;
-  if (compare_exchange(core, destination, core.get<T>(i.reg))) core.set<T>(i.rm, destination);
-  else core.set<T>(x86::kEax, old);
+  if (compare_exchange(core, destination, core.get<T>(i.reg)))
+    core.set<T>(i.rm, destination);
+  else
+    core.set<T>(x86::kEax, old);
 }
 
 template <typename T>
@@ -105,24 +108,26 @@ bool add_with_one_carry_memory(Core& core, const Instruction& i) {
 
 constexpr std::array kOtherRows = {
     inline_row<&cmpxchg8b>(Operation::Cmpxchg8b, {.location = Location::Memory, .feature = Feature::Cx8}),
-    plain_row<&add_with_one_carry_register<host::Adcx>>(Operation::Adcx,
-                                                        {.location = Location::Register, .feature = Feature::Adx}),
-    inline_row<&add_with_one_carry_memory<host::Adcx>>(Operation::Adcx,
-                                                       {.location = Location::Memory, .feature = Feature::Adx}),
-    plain_row<&add_with_one_carry_register<host::Adox>>(Operation::Adox,
-                                                        {.location = Location::Register, .feature = Feature::Adx}),
-    inline_row<&add_with_one_carry_memory<host::Adox>>(Operation::Adox,
-                                                       {.location = Location::Memory, .feature = Feature::Adx}),
+    plain_row<&add_with_one_carry_register<host::Adcx>>(
+        Operation::Adcx, {.location = Location::Register, .feature = Feature::Adx}),
+    inline_row<&add_with_one_carry_memory<host::Adcx>>(
+        Operation::Adcx, {.location = Location::Memory, .feature = Feature::Adx}),
+    plain_row<&add_with_one_carry_register<host::Adox>>(
+        Operation::Adox, {.location = Location::Register, .feature = Feature::Adx}),
+    inline_row<&add_with_one_carry_memory<host::Adox>>(
+        Operation::Adox, {.location = Location::Memory, .feature = Feature::Adx}),
 };
 
-constexpr auto kRows =
-    join(alu_rows<host::Add>(Operation::Add), alu_rows<host::Adc>(Operation::Adc),
-         alu_rows<host::Sub>(Operation::Sub), alu_rows<host::Sbb>(Operation::Sbb),
-         alu_rows<host::Cmp>(Operation::Cmp), unary_rows<host::Inc>(Operation::Inc),
-         unary_rows<host::Dec>(Operation::Dec), unary_rows<host::Neg>(Operation::Neg), exchange_rows(), kOtherRows);
+constexpr auto kRows = join(alu_rows<host::Add>(Operation::Add), alu_rows<host::Adc>(Operation::Adc),
+                            alu_rows<host::Sub>(Operation::Sub), alu_rows<host::Sbb>(Operation::Sbb),
+                            alu_rows<host::Cmp>(Operation::Cmp), unary_rows<host::Inc>(Operation::Inc),
+                            unary_rows<host::Dec>(Operation::Dec), unary_rows<host::Neg>(Operation::Neg),
+                            exchange_rows(), kOtherRows);
 
 }  // namespace
 
-std::span<const InstructionRow> arithmetic_rows() { return kRows; }
+std::span<const InstructionRow> arithmetic_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

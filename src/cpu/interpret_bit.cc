@@ -1,4 +1,5 @@
-// Bits: test, scan, count, and the later bit-manipulation extensions. SDM Vol. 1, "Bit and Byte Instructions", "BMI1 and BMI2".
+// Bits: test, scan, count, and the later bit-manipulation extensions. SDM Vol. 1, "Bit and Byte
+// Instructions", "BMI1 and BMI2".
 #include <nmmintrin.h>
 
 #include "cpu/access.h"
@@ -27,7 +28,9 @@ bool bit_memory(Core& core, const Instruction& i) {
   if (i.form == OperandForm::RmReg) {
     index = core.get<T>(i.reg);
     const int32_t signed_index = static_cast<std::make_signed_t<T>>(index);
-    offset = (offset + static_cast<uint32_t>((signed_index >> (sizeof(T) == 2 ? 4 : 5)) * static_cast<int>(sizeof(T)))) & i.address_mask;
+    offset = (offset + static_cast<uint32_t>((signed_index >> (sizeof(T) == 2 ? 4 : 5)) *
+                                             static_cast<int>(sizeof(T)))) &
+             i.address_mask;
   }
   index &= kBits - 1;
   T a;
@@ -47,7 +50,8 @@ template <typename Op, Touches touches>
 constexpr auto bit_test_rows(Operation operation) {
   return for_word_and_dword([operation]<typename T>() {
     return std::array{
-        plain_row<&bit_register<Op, T, touches>>(operation, {.location = Location::Register, .size = sizeof(T)}),
+        plain_row<&bit_register<Op, T, touches>>(operation,
+                                                 {.location = Location::Register, .size = sizeof(T)}),
         inline_row<&bit_memory<Op, T, touches>>(operation, {.location = Location::Memory, .size = sizeof(T)}),
     };
   });
@@ -100,8 +104,10 @@ bool three_operands(Core& core, const Instruction& i) {
   if (!vex_operand(core, i, memory)) return false;
   const auto other = core.get<uint32_t>(i.vex_register);
   uint32_t result = 0;
-  if (i.form == OperandForm::RegVexRm) Op::apply(result, other, memory, core.flags);
-  else Op::apply(result, memory, other, core.flags);
+  if (i.form == OperandForm::RegVexRm)
+    Op::apply(result, other, memory, core.flags);
+  else
+    Op::apply(result, memory, other, core.flags);
   core.set<uint32_t>(i.reg, result);
   return true;
 }
@@ -126,9 +132,12 @@ bool rorx(Core& core, const Instruction& i) {
 // SAFETY: reached only where the model has SSE4.2, which it has only on a host that does.
 template <typename T>
 [[gnu::target("sse4.2")]] uint32_t crc(uint32_t sum, T data) {
-  if constexpr (sizeof(T) == 1) return _mm_crc32_u8(sum, data);
-  else if constexpr (sizeof(T) == 2) return _mm_crc32_u16(sum, data);
-  else return _mm_crc32_u32(sum, data);
+  if constexpr (sizeof(T) == 1)
+    return _mm_crc32_u8(sum, data);
+  else if constexpr (sizeof(T) == 2)
+    return _mm_crc32_u16(sum, data);
+  else
+    return _mm_crc32_u32(sum, data);
 }
 
 template <typename T>
@@ -165,17 +174,20 @@ constexpr std::array kOtherRows = {
     inline_row<&rorx>(Operation::Rorx, {.feature = Feature::Bmi2}),
 };
 
-constexpr auto kRows =
-    join(bit_test_rows<host::Bt, Touches::Reads>(Operation::Bt), bit_test_rows<host::Bts, Touches::Writes>(Operation::Bts),
-         bit_test_rows<host::Btr, Touches::Writes>(Operation::Btr),
-         bit_test_rows<host::Btc, Touches::Writes>(Operation::Btc), scan_rows<host::Bsf>(Operation::Bsf, Feature::Count),
-         scan_rows<host::Bsr>(Operation::Bsr, Feature::Count),
-         scan_rows<host::Popcnt>(Operation::Popcnt, Feature::Popcnt),
-         scan_rows<host::Lzcnt>(Operation::Lzcnt, Feature::Abm),
-         scan_rows<host::Tzcnt>(Operation::Tzcnt, Feature::Bmi1), kOtherRows);
+constexpr auto kRows = join(bit_test_rows<host::Bt, Touches::Reads>(Operation::Bt),
+                            bit_test_rows<host::Bts, Touches::Writes>(Operation::Bts),
+                            bit_test_rows<host::Btr, Touches::Writes>(Operation::Btr),
+                            bit_test_rows<host::Btc, Touches::Writes>(Operation::Btc),
+                            scan_rows<host::Bsf>(Operation::Bsf, Feature::Count),
+                            scan_rows<host::Bsr>(Operation::Bsr, Feature::Count),
+                            scan_rows<host::Popcnt>(Operation::Popcnt, Feature::Popcnt),
+                            scan_rows<host::Lzcnt>(Operation::Lzcnt, Feature::Abm),
+                            scan_rows<host::Tzcnt>(Operation::Tzcnt, Feature::Bmi1), kOtherRows);
 
 }  // namespace
 
-std::span<const InstructionRow> bit_rows() { return kRows; }
+std::span<const InstructionRow> bit_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

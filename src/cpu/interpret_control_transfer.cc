@@ -1,5 +1,5 @@
-// Near jumps, calls and returns. SDM Vol. 1, "Control Transfer Instructions". A target beyond the code segment's limit faults before anything
-// changes. Far transfers are the system's.
+// Near jumps, calls and returns. SDM Vol. 1, "Control Transfer Instructions". A target beyond the code
+// segment's limit faults before anything changes. Far transfers are the system's.
 #include <array>
 
 #include "cpu/access.h"
@@ -19,7 +19,8 @@ template <typename T>
   return static_cast<T>(core.next_eip(i) + i.displacement);
 }
 
-// Whether the branch wrapped around at 64 KiB: then its distance is not always the same, and it cannot be linked.
+// Whether the branch wrapped around at 64 KiB: then its distance is not always the same, and it cannot be
+// linked.
 template <typename T>
 [[gnu::always_inline]] inline bool wrapped(const Core& core, const Instruction& i) {
   return sizeof(T) == 2 && core.next_eip(i) + i.displacement > 0xffff;
@@ -33,8 +34,10 @@ void leave_with_limit_fault(Core& core, const Instruction* i) {
 template <typename T>
 [[gnu::always_inline]] inline void take(Core& core, const Instruction* i) {
   const uint32_t target = branch_target<T>(core, *i);
-  if (target > core.cs_limit) [[unlikely]] return leave_with_limit_fault(core, i);
-  if (wrapped<T>(core, *i)) [[unlikely]] return go_to(core, target);
+  if (target > core.cs_limit) [[unlikely]]
+    return leave_with_limit_fault(core, i);
+  if (wrapped<T>(core, *i)) [[unlikely]]
+    return go_to(core, target);
   return follow(core, i, kTaken, target);
 }
 
@@ -68,7 +71,8 @@ void loop(Core& core, const Instruction* i) {
   bool taken = count != 0;
   if constexpr (kind == LoopKind::WhileZero) taken = taken && (core.flags & kFlagZ) != 0;
   if constexpr (kind == LoopKind::WhileNotZero) taken = taken && (core.flags & kFlagZ) == 0;
-  if (taken && branch_target<T>(core, *i) > core.cs_limit) [[unlikely]] return leave_with_limit_fault(core, i);
+  if (taken && branch_target<T>(core, *i) > core.cs_limit) [[unlikely]]
+    return leave_with_limit_fault(core, i);
   uint32_t& ecx = core.state.gpr[x86::kEcx];
   ecx = (ecx & ~i->address_mask) | count;
   if (taken) return take<T>(core, i);
@@ -78,8 +82,10 @@ void loop(Core& core, const Instruction* i) {
 template <typename T>
 void call_relative(Core& core, const Instruction* i) {
   core.current = i;
-  if (branch_target<T>(core, *i) > core.cs_limit) [[unlikely]] return leave_with_limit_fault(core, i);
-  if (!push(core, static_cast<T>(core.next_eip(*i)))) [[unlikely]] return leave_fault(core, i);
+  if (branch_target<T>(core, *i) > core.cs_limit) [[unlikely]]
+    return leave_with_limit_fault(core, i);
+  if (!push(core, static_cast<T>(core.next_eip(*i)))) [[unlikely]]
+    return leave_fault(core, i);
   // The push may have dropped this very block; its links are dead then, but still there.
   return take<T>(core, i);
 }
@@ -100,7 +106,8 @@ template <typename T>
 void jmp_indirect(Core& core, const Instruction* i) {
   core.current = i;
   uint32_t target = 0;
-  if (!indirect_target<T>(core, *i, target)) [[unlikely]] return leave_fault(core, i);
+  if (!indirect_target<T>(core, *i, target)) [[unlikely]]
+    return leave_fault(core, i);
   return go_to(core, target);
 }
 
@@ -108,8 +115,10 @@ template <typename T>
 void call_indirect(Core& core, const Instruction* i) {
   core.current = i;
   uint32_t target = 0;
-  if (!indirect_target<T>(core, *i, target)) [[unlikely]] return leave_fault(core, i);
-  if (!push(core, static_cast<T>(core.next_eip(*i)))) [[unlikely]] return leave_fault(core, i);
+  if (!indirect_target<T>(core, *i, target)) [[unlikely]]
+    return leave_fault(core, i);
+  if (!push(core, static_cast<T>(core.next_eip(*i)))) [[unlikely]]
+    return leave_fault(core, i);
   return go_to(core, target);
 }
 
@@ -118,8 +127,10 @@ void ret(Core& core, const Instruction* i) {
   core.current = i;
   const uint32_t top = stack_pointer(core);
   T target;
-  if (!load(core, x86::kSs, top, target)) [[unlikely]] return leave_fault(core, i);
-  if (target > core.cs_limit) [[unlikely]] return leave_with_limit_fault(core, i);
+  if (!load(core, x86::kSs, top, target)) [[unlikely]]
+    return leave_fault(core, i);
+  if (target > core.cs_limit) [[unlikely]]
+    return leave_with_limit_fault(core, i);
   set_stack_pointer(core, top + static_cast<uint32_t>(sizeof(T)) + i->immediate);
   return go_to(core, target);
 }
@@ -159,6 +170,8 @@ constexpr auto kRows =
 
 }  // namespace
 
-std::span<const InstructionRow> control_transfer_rows() { return kRows; }
+std::span<const InstructionRow> control_transfer_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

@@ -1,4 +1,5 @@
-// Moving data. SDM Vol. 1, "Data Transfer Instructions" but for the stack (interpret_stack.cc) and segment registers.
+// Moving data. SDM Vol. 1, "Data Transfer Instructions" but for the stack (interpret_stack.cc) and segment
+// registers.
 #include "cpu/access.h"
 #include "cpu/alu_forms.h"
 #include "cpu/instruction_table.h"
@@ -29,7 +30,8 @@ bool mov_memory_immediate(Core& core, const Instruction& i) {
 template <typename T>
 bool mov_register_memory(Core& core, const Instruction& i) {
   T value;
-  if (!load_operand(core, i, value)) [[unlikely]] return false;
+  if (!load_operand(core, i, value)) [[unlikely]]
+    return false;
   core.set<T>(i.reg, value);
   return true;
 }
@@ -59,7 +61,8 @@ void extend_register(Core& core, const Instruction& i) {
 template <typename To, typename From>
 bool extend_memory(Core& core, const Instruction& i) {
   From value;
-  if (!load_operand(core, i, value)) [[unlikely]] return false;
+  if (!load_operand(core, i, value)) [[unlikely]]
+    return false;
   core.set<To>(i.reg, static_cast<To>(value));
   return true;
 }
@@ -131,7 +134,9 @@ void cwd(Core& core, const Instruction& /*i*/) {
 }
 
 // BSWAP of a 16-bit register is undefined; processors clear it.
-void bswap16(Core& core, const Instruction& i) { core.set<uint16_t>(i.rm, 0); }
+void bswap16(Core& core, const Instruction& i) {
+  core.set<uint16_t>(i.rm, 0);
+}
 void bswap32(Core& core, const Instruction& i) {
   core.set<uint32_t>(i.rm, __builtin_bswap32(core.get<uint32_t>(i.rm)));
 }
@@ -199,10 +204,14 @@ constexpr auto conditional_rows(Operation cmov, Operation setcc) {
   using L = Location;
   constexpr Feature kFeature = Feature::Cmov;
   return std::array{
-      plain_row<&cmov_register<uint32_t, Condition>>(cmov, {.location = L::Register, .size = 4, .feature = kFeature}),
-      inline_row<&cmov_memory<uint32_t, Condition>>(cmov, {.location = L::Memory, .size = 4, .feature = kFeature}),
-      plain_row<&cmov_register<uint16_t, Condition>>(cmov, {.location = L::Register, .size = 2, .feature = kFeature}),
-      inline_row<&cmov_memory<uint16_t, Condition>>(cmov, {.location = L::Memory, .size = 2, .feature = kFeature}),
+      plain_row<&cmov_register<uint32_t, Condition>>(
+          cmov, {.location = L::Register, .size = 4, .feature = kFeature}),
+      inline_row<&cmov_memory<uint32_t, Condition>>(cmov,
+                                                    {.location = L::Memory, .size = 4, .feature = kFeature}),
+      plain_row<&cmov_register<uint16_t, Condition>>(
+          cmov, {.location = L::Register, .size = 2, .feature = kFeature}),
+      inline_row<&cmov_memory<uint16_t, Condition>>(cmov,
+                                                    {.location = L::Memory, .size = 2, .feature = kFeature}),
       plain_row<&setcc_register<Condition>>(setcc, {.location = L::Register}),
       inline_row<&setcc_memory<Condition>>(setcc, {.location = L::Memory}),
   };
@@ -238,21 +247,28 @@ constexpr std::array kOtherRows = {
     plain_row<&no_operation>(Operation::Mfence, {.feature = Feature::Sse2}),
 };
 
-constexpr auto kRows = join(
-    mov_rows(), extend_rows(), xchg_rows(), movbe_rows(), kOtherRows,
-    conditional_rows<0>(Operation::Cmovo, Operation::Seto), conditional_rows<1>(Operation::Cmovno, Operation::Setno),
-    conditional_rows<2>(Operation::Cmovb, Operation::Setb), conditional_rows<3>(Operation::Cmovnb, Operation::Setnb),
-    conditional_rows<4>(Operation::Cmovz, Operation::Setz), conditional_rows<5>(Operation::Cmovnz, Operation::Setnz),
-    conditional_rows<6>(Operation::Cmovbe, Operation::Setbe),
-    conditional_rows<7>(Operation::Cmovnbe, Operation::Setnbe), conditional_rows<8>(Operation::Cmovs, Operation::Sets),
-    conditional_rows<9>(Operation::Cmovns, Operation::Setns), conditional_rows<10>(Operation::Cmovp, Operation::Setp),
-    conditional_rows<11>(Operation::Cmovnp, Operation::Setnp), conditional_rows<12>(Operation::Cmovl, Operation::Setl),
-    conditional_rows<13>(Operation::Cmovnl, Operation::Setnl),
-    conditional_rows<14>(Operation::Cmovle, Operation::Setle),
-    conditional_rows<15>(Operation::Cmovnle, Operation::Setnle));
+constexpr auto kRows = join(mov_rows(), extend_rows(), xchg_rows(), movbe_rows(), kOtherRows,
+                            conditional_rows<0>(Operation::Cmovo, Operation::Seto),
+                            conditional_rows<1>(Operation::Cmovno, Operation::Setno),
+                            conditional_rows<2>(Operation::Cmovb, Operation::Setb),
+                            conditional_rows<3>(Operation::Cmovnb, Operation::Setnb),
+                            conditional_rows<4>(Operation::Cmovz, Operation::Setz),
+                            conditional_rows<5>(Operation::Cmovnz, Operation::Setnz),
+                            conditional_rows<6>(Operation::Cmovbe, Operation::Setbe),
+                            conditional_rows<7>(Operation::Cmovnbe, Operation::Setnbe),
+                            conditional_rows<8>(Operation::Cmovs, Operation::Sets),
+                            conditional_rows<9>(Operation::Cmovns, Operation::Setns),
+                            conditional_rows<10>(Operation::Cmovp, Operation::Setp),
+                            conditional_rows<11>(Operation::Cmovnp, Operation::Setnp),
+                            conditional_rows<12>(Operation::Cmovl, Operation::Setl),
+                            conditional_rows<13>(Operation::Cmovnl, Operation::Setnl),
+                            conditional_rows<14>(Operation::Cmovle, Operation::Setle),
+                            conditional_rows<15>(Operation::Cmovnle, Operation::Setnle));
 
 }  // namespace
 
-std::span<const InstructionRow> data_transfer_rows() { return kRows; }
+std::span<const InstructionRow> data_transfer_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

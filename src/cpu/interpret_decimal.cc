@@ -1,5 +1,6 @@
-// Decimal adjustment. SDM Vol. 1, "Decimal Arithmetic Instructions"; the operations in SDM Vol. 2. Not available to the host in 64-bit
-// mode, so written out; flags that the manual leaves undefined are as Intel processors make them where that is known.
+// Decimal adjustment. SDM Vol. 1, "Decimal Arithmetic Instructions"; the operations in SDM Vol. 2. Not
+// available to the host in 64-bit mode, so written out; flags that the manual leaves undefined are as Intel
+// processors make them where that is known.
 #include "cpu/access.h"
 #include "cpu/instruction_table.h"
 #include "cpu/rows.h"
@@ -36,7 +37,8 @@ void decimal_adjust(Core& core, const Instruction& /*i*/) {
   }
   const auto result = static_cast<uint8_t>(al);
   core.set<uint8_t>(x86::kEax, result);
-  core.flags = byte_flags(result) | (carry ? kFlagC : ArithmeticFlags{0}) | (auxiliary ? kFlagA : ArithmeticFlags{0});
+  core.flags =
+      byte_flags(result) | (carry ? kFlagC : ArithmeticFlags{0}) | (auxiliary ? kFlagA : ArithmeticFlags{0});
 }
 
 // AAA and AAS.
@@ -69,13 +71,18 @@ void aad(Core& core, const Instruction& i) {
 }
 
 constexpr std::array kRows = {
-    plain_row<&decimal_adjust<1>>(Operation::Daa), plain_row<&decimal_adjust<-1>>(Operation::Das),
-    plain_row<&ascii_adjust<1>>(Operation::Aaa),   plain_row<&ascii_adjust<-1>>(Operation::Aas),
-    inline_row<&aam>(Operation::Aam),              plain_row<&aad>(Operation::Aad),
+    plain_row<&decimal_adjust<1>>(Operation::Daa),
+    plain_row<&decimal_adjust<-1>>(Operation::Das),
+    plain_row<&ascii_adjust<1>>(Operation::Aaa),
+    plain_row<&ascii_adjust<-1>>(Operation::Aas),
+    inline_row<&aam>(Operation::Aam),
+    plain_row<&aad>(Operation::Aad),
 };
 
 }  // namespace
 
-std::span<const InstructionRow> decimal_rows() { return kRows; }
+std::span<const InstructionRow> decimal_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

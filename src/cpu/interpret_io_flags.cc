@@ -1,5 +1,5 @@
-// Ports and flags. SDM Vol. 1, "I/O Instructions", "Flag Control (EFLAG) Instructions"; the string forms are in
-// interpret_string.cc, what has to do with IF and IOPL in flags_instructions.cc.
+// Ports and flags. SDM Vol. 1, "I/O Instructions", "Flag Control (EFLAG) Instructions"; the string forms are
+// in interpret_string.cc, what has to do with IF and IOPL in flags_instructions.cc.
 #include <array>
 
 #include "cpu/access.h"
@@ -46,13 +46,25 @@ constexpr auto port_rows() {
   });
 }
 
-void clc(Core& core, const Instruction& /*i*/) { core.flags &= static_cast<ArithmeticFlags>(~kFlagC); }
-void stc(Core& core, const Instruction& /*i*/) { core.flags |= kFlagC; }
-void cmc(Core& core, const Instruction& /*i*/) { core.flags ^= kFlagC; }
-void cld(Core& core, const Instruction& /*i*/) { core.state.eflags &= ~x86::kDf; }
-void std_(Core& core, const Instruction& /*i*/) { core.state.eflags |= x86::kDf; }
+void clc(Core& core, const Instruction& /*i*/) {
+  core.flags &= static_cast<ArithmeticFlags>(~kFlagC);
+}
+void stc(Core& core, const Instruction& /*i*/) {
+  core.flags |= kFlagC;
+}
+void cmc(Core& core, const Instruction& /*i*/) {
+  core.flags ^= kFlagC;
+}
+void cld(Core& core, const Instruction& /*i*/) {
+  core.state.eflags &= ~x86::kDf;
+}
+void std_(Core& core, const Instruction& /*i*/) {
+  core.state.eflags |= x86::kDf;
+}
 
-void lahf(Core& core, const Instruction& /*i*/) { core.set<uint8_t>(4, static_cast<uint8_t>(core.flags >> 8 | 2)); }
+void lahf(Core& core, const Instruction& /*i*/) {
+  core.set<uint8_t>(4, static_cast<uint8_t>(core.flags >> 8 | 2));
+}
 void sahf(Core& core, const Instruction& /*i*/) {
   const auto ah = core.get<uint8_t>(4);
   core.flags = static_cast<ArithmeticFlags>((ah & 0xd5) << 8 | 0x200 | (core.flags & kFlagO));
@@ -83,6 +95,8 @@ constexpr auto kRows = join(port_rows(), kOtherRows);
 
 }  // namespace
 
-std::span<const InstructionRow> io_flags_rows() { return kRows; }
+std::span<const InstructionRow> io_flags_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

@@ -23,7 +23,8 @@ template <typename Op, typename T, Count count>
 bool shift_memory(Core& core, const Instruction& i) {
   T a;
   Update update;
-  if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]] return false;
+  if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]]
+    return false;
   Op::apply(a, count_of<count>(core, i), core.flags);
   finish_update(core, update, a);
   return true;
@@ -71,23 +72,26 @@ constexpr auto double_shift_rows(Operation operation) {
         plain_row<&double_shift_register<Op, T, Count::Immediate>>(operation,
                                                                    {F::RmRegImmediate, L::Register, kSize}),
         plain_row<&double_shift_register<Op, T, Count::Cl>>(operation, {F::RmRegCl, L::Register, kSize}),
-        inline_row<&double_shift_memory<Op, T, Count::Immediate>>(operation, {F::RmRegImmediate, L::Memory, kSize}),
+        inline_row<&double_shift_memory<Op, T, Count::Immediate>>(operation,
+                                                                  {F::RmRegImmediate, L::Memory, kSize}),
         inline_row<&double_shift_memory<Op, T, Count::Cl>>(operation, {F::RmRegCl, L::Memory, kSize}),
     };
   });
 }
 
 constexpr auto kRows =
-    join(alu_rows<host::And>(Operation::And), alu_rows<host::Or>(Operation::Or), alu_rows<host::Xor>(Operation::Xor),
-         alu_rows<host::Test>(Operation::Test), unary_rows<host::Not>(Operation::Not),
-         shift_rows<host::Shl>(Operation::Shl), shift_rows<host::Shr>(Operation::Shr),
-         shift_rows<host::Sar>(Operation::Sar), shift_rows<host::Rol>(Operation::Rol),
-         shift_rows<host::Ror>(Operation::Ror), shift_rows<host::Rcl>(Operation::Rcl),
-         shift_rows<host::Rcr>(Operation::Rcr), double_shift_rows<host::Shld>(Operation::Shld),
-         double_shift_rows<host::Shrd>(Operation::Shrd));
+    join(alu_rows<host::And>(Operation::And), alu_rows<host::Or>(Operation::Or),
+         alu_rows<host::Xor>(Operation::Xor), alu_rows<host::Test>(Operation::Test),
+         unary_rows<host::Not>(Operation::Not), shift_rows<host::Shl>(Operation::Shl),
+         shift_rows<host::Shr>(Operation::Shr), shift_rows<host::Sar>(Operation::Sar),
+         shift_rows<host::Rol>(Operation::Rol), shift_rows<host::Ror>(Operation::Ror),
+         shift_rows<host::Rcl>(Operation::Rcl), shift_rows<host::Rcr>(Operation::Rcr),
+         double_shift_rows<host::Shld>(Operation::Shld), double_shift_rows<host::Shrd>(Operation::Shrd));
 
 }  // namespace
 
-std::span<const InstructionRow> logic_shift_rows() { return kRows; }
+std::span<const InstructionRow> logic_shift_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

@@ -1,5 +1,5 @@
-// Multiplication and division. SDM Vol. 1, "Multiply and Divide Instructions". A quotient that does not fit is #DE: that is found out before the
-// host divides.
+// Multiplication and division. SDM Vol. 1, "Multiply and Divide Instructions". A quotient that does not fit
+// is #DE: that is found out before the host divides.
 #include "cpu/access.h"
 #include "cpu/alu_forms.h"
 #include "cpu/instruction_table.h"
@@ -22,14 +22,18 @@ bool multiply(Core& core, const Instruction& i) {
   if (!operand(core, i, factor)) return false;
   if constexpr (sizeof(T) == 1) {
     auto ax = core.get<uint16_t>(x86::kEax);
-    if constexpr (kind == Signedness::Signed) host::imul(ax, factor, core.flags);
-    else host::mul(ax, factor, core.flags);
+    if constexpr (kind == Signedness::Signed)
+      host::imul(ax, factor, core.flags);
+    else
+      host::mul(ax, factor, core.flags);
     core.set<uint16_t>(x86::kEax, ax);
   } else {
     T low = core.get<T>(x86::kEax);
     T high = 0;
-    if constexpr (kind == Signedness::Signed) host::imul(low, high, factor, core.flags);
-    else host::mul(low, high, factor, core.flags);
+    if constexpr (kind == Signedness::Signed)
+      host::imul(low, high, factor, core.flags);
+    else
+      host::mul(low, high, factor, core.flags);
     core.set<T>(x86::kEax, low);
     core.set<T>(x86::kEdx, high);
   }
@@ -42,7 +46,8 @@ bool quotient_fits(Wide dividend, T divisor) {
   using Narrow = std::conditional_t<std::is_signed_v<Wide>, std::make_signed_t<T>, T>;
   const auto by = static_cast<Narrow>(divisor);
   if (by == 0) return false;
-  if (std::is_signed_v<Wide> && dividend == std::numeric_limits<Wide>::min() && by == static_cast<Narrow>(-1)) return false;
+  if (std::is_signed_v<Wide> && dividend == std::numeric_limits<Wide>::min() && by == static_cast<Narrow>(-1))
+    return false;
   const auto quotient = dividend / static_cast<Wide>(by);
   return quotient >= std::numeric_limits<Narrow>::min() && quotient <= std::numeric_limits<Narrow>::max();
 }
@@ -53,7 +58,8 @@ bool divide_byte(Core& core, const Instruction& i) {
   if (!operand(core, i, divisor)) return false;
   auto ax = core.get<uint16_t>(x86::kEax);
   if constexpr (kind == Signedness::Signed) {
-    if (!quotient_fits<uint8_t, int16_t>(static_cast<int16_t>(ax), divisor)) return core.raise(x86::Vector::DivideError);
+    if (!quotient_fits<uint8_t, int16_t>(static_cast<int16_t>(ax), divisor))
+      return core.raise(x86::Vector::DivideError);
     host::idiv(ax, divisor, core.flags);
   } else {
     if (!quotient_fits<uint8_t, uint16_t>(ax, divisor)) return core.raise(x86::Vector::DivideError);
@@ -73,7 +79,8 @@ bool divide(Core& core, const Instruction& i) {
   const auto dividend = static_cast<Wide>(static_cast<Wide>(high) << (8 * sizeof(T)) | low);
   if constexpr (kind == Signedness::Signed) {
     using SignedWide = std::make_signed_t<Wide>;
-    if (!quotient_fits<T, SignedWide>(static_cast<SignedWide>(dividend), divisor)) return core.raise(x86::Vector::DivideError);
+    if (!quotient_fits<T, SignedWide>(static_cast<SignedWide>(dividend), divisor))
+      return core.raise(x86::Vector::DivideError);
     host::idiv(low, high, divisor, core.flags);
   } else {
     if (!quotient_fits<T, Wide>(dividend, divisor)) return core.raise(x86::Vector::DivideError);
@@ -128,6 +135,8 @@ constexpr auto kRows = join(wide_rows(), kByteRows);
 
 }  // namespace
 
-std::span<const InstructionRow> multiply_rows() { return kRows; }
+std::span<const InstructionRow> multiply_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

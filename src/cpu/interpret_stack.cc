@@ -1,5 +1,5 @@
-// The stack. SDM Vol. 1, "Stack Manipulation Instructions", "ENTER and LEAVE Instructions". The width of the stack pointer is SS.B's; ESP
-// changes only when all accesses have succeeded.
+// The stack. SDM Vol. 1, "Stack Manipulation Instructions", "ENTER and LEAVE Instructions". The width of the
+// stack pointer is SS.B's; ESP changes only when all accesses have succeeded.
 #include <array>
 
 #include "cpu/access.h"
@@ -29,7 +29,8 @@ bool pop_register(Core& core, const Instruction& i) {
   core.set<T>(i.rm, value);
   return true;
 }
-// The address of the destination is computed with ESP already incremented; a fault in the store leaves ESP as it was.
+// The address of the destination is computed with ESP already incremented; a fault in the store leaves ESP as
+// it was.
 template <typename T>
 bool pop_memory(Core& core, const Instruction& i) {
   const uint32_t esp = core.state.gpr[x86::kEsp];
@@ -115,7 +116,8 @@ bool bound(Core& core, const Instruction& i) {
   const uint32_t offset = effective_offset(core, i);
   Signed lower, upper;
   if (!load(core, i.segment, offset, lower)) return false;
-  if (!load(core, i.segment, (offset + static_cast<uint32_t>(sizeof(T))) & i.address_mask, upper)) return false;
+  if (!load(core, i.segment, (offset + static_cast<uint32_t>(sizeof(T))) & i.address_mask, upper))
+    return false;
   const auto index = static_cast<Signed>(core.get<T>(i.reg));
   if (index >= lower && index <= upper) return true;
   return core.raise(x86::Vector::BoundRange);
@@ -141,6 +143,8 @@ constexpr auto kRows = for_word_and_dword([]<typename T>() {
 
 }  // namespace
 
-std::span<const InstructionRow> stack_rows() { return kRows; }
+std::span<const InstructionRow> stack_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

@@ -1,8 +1,9 @@
 // String instructions. SDM Vol. 1, "String Operations", "Repeating String Operations".
 //
-// A repeated instruction runs at most kRepeatChunk iterations at a time; when there are more to do it ends with EIP still at itself, so that
-// interrupts come in between, and counts as one instruction each time. When instructions are single-stepped the chunk is one iteration. A fault leaves the
-// registers at the iteration that caused it. Where both strings lie in directly accessible pages, MOVS, STOS and LODS go by the page.
+// A repeated instruction runs at most kRepeatChunk iterations at a time; when there are more to do it ends
+// with EIP still at itself, so that interrupts come in between, and counts as one instruction each time. When
+// instructions are single-stepped the chunk is one iteration. A fault leaves the registers at the iteration
+// that caused it. Where both strings lie in directly accessible pages, MOVS, STOS and LODS go by the page.
 #include <algorithm>
 #include <array>
 
@@ -20,14 +21,17 @@ namespace {
 constexpr uint32_t kRepeatChunk = 4096;
 
 // ESI, EDI and ECX as far as the address size reaches.
-[[gnu::always_inline]] inline uint32_t address_register(const Core& core, const Instruction& i, x86::Gpr reg) {
+[[gnu::always_inline]] inline uint32_t address_register(const Core& core, const Instruction& i,
+                                                        x86::Gpr reg) {
   return core.state.gpr[reg] & i.address_mask;
 }
-[[gnu::always_inline]] inline void set_address_register(Core& core, const Instruction& i, x86::Gpr reg, uint32_t value) {
+[[gnu::always_inline]] inline void set_address_register(Core& core, const Instruction& i, x86::Gpr reg,
+                                                        uint32_t value) {
   uint32_t& gpr = core.state.gpr[reg];
   gpr = (gpr & ~i.address_mask) | (value & i.address_mask);
 }
-[[gnu::always_inline]] inline void advance(Core& core, const Instruction& i, x86::Gpr reg, uint32_t distance) {
+[[gnu::always_inline]] inline void advance(Core& core, const Instruction& i, x86::Gpr reg,
+                                           uint32_t distance) {
   set_address_register(core, i, reg, core.state.gpr[reg] + distance);
 }
 
@@ -140,7 +144,8 @@ struct Outs {
 
 // How many elements from `offset` upward lie in one directly accessible page, and where. Zero: none.
 template <typename T, Access access>
-uint32_t direct_run(Core& core, const Instruction& i, unsigned segment, uint32_t offset, uint32_t count, uint8_t*& host) {
+uint32_t direct_run(Core& core, const Instruction& i, unsigned segment, uint32_t offset, uint32_t count,
+                    uint8_t*& host) {
   const uint32_t to_page_end = [&] {
     uint32_t linear = offset;
     if (!core.flat[segment]) linear += core.views[segment].base;
@@ -148,7 +153,8 @@ uint32_t direct_run(Core& core, const Instruction& i, unsigned segment, uint32_t
   }();
   uint32_t bytes = std::min<uint32_t>(to_page_end, count * static_cast<uint32_t>(sizeof(T)));
   // The offset must neither wrap at the address size nor leave the segment.
-  const uint64_t highest = std::min<uint64_t>(core.flat[segment] ? 0xffffffff : core.views[segment].high, i.address_mask);
+  const uint64_t highest =
+      std::min<uint64_t>(core.flat[segment] ? 0xffffffff : core.views[segment].high, i.address_mask);
   if (offset > highest) return 0;
   bytes = static_cast<uint32_t>(std::min<uint64_t>(bytes, highest - offset + 1));
   const uint32_t elements = bytes / static_cast<uint32_t>(sizeof(T));
@@ -205,8 +211,8 @@ uint32_t Stos<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
   return std::min(count, stepping ? 1 : kRepeatChunk);
 }
 
-// Whether a slow access asked for the dispatcher: a breakpoint, a signal from a device. Kicks come from outside at any time and do not count, so
-// that the number of iterations depends on the guest alone.
+// Whether a slow access asked for the dispatcher: a breakpoint, a signal from a device. Kicks come from
+// outside at any time and do not count, so that the number of iterations depends on the guest alone.
 [[nodiscard]] bool interrupted(const Core& core) {
   return (core.attention.load(std::memory_order_relaxed) & ~uint32_t{kAttentionKick | kAttentionStep}) != 0;
 }
@@ -264,8 +270,10 @@ enum class Repetition : uint8_t { Plain, Conditional };
 template <typename Step, Repetition repetition>
 void run_string(Core& core, const Instruction* i) {
   if ((i->prefixes & (kPrefixRep | kPrefixRepne)) == 0) return run_inline<&Step::once>(core, i);
-  if constexpr (repetition == Repetition::Plain) return run_ending<&repeat<Step>>(core, i);
-  else return run_ending<&repeat_while<Step>>(core, i);
+  if constexpr (repetition == Repetition::Plain)
+    return run_ending<&repeat<Step>>(core, i);
+  else
+    return run_ending<&repeat_while<Step>>(core, i);
 }
 
 constexpr auto kRows = for_all_widths([]<typename T>() {
@@ -284,6 +292,8 @@ constexpr auto kRows = for_all_widths([]<typename T>() {
 
 }  // namespace
 
-std::span<const InstructionRow> string_rows() { return kRows; }
+std::span<const InstructionRow> string_rows() {
+  return kRows;
+}
 
 }  // namespace vitrine::cpu

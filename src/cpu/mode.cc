@@ -11,8 +11,9 @@ namespace {
 constexpr uint32_t kTypeShift = 8;
 constexpr uint32_t kBig = 1u << 22;  // D/B
 
-// SDM Vol. 3A, "Limit Checking", "Type Checking". In real mode the hidden attributes count as well: they are what was loaded last, and
-// real-mode loads leave all but base and selector alone (which is what makes "big real mode" work).
+// SDM Vol. 3A, "Limit Checking", "Type Checking". In real mode the hidden attributes count as well: they are
+// what was loaded last, and real-mode loads leave all but base and selector alone (which is what makes "big
+// real mode" work).
 SegmentView view_of(const SegmentRegister& segment, bool check_type) {
   SegmentView view;
   view.base = segment.base;
@@ -42,13 +43,15 @@ void update_mode(Core& core) {
   for (unsigned i = 0; i < x86::kSegmentCount; ++i) {
     const SegmentView view = view_of(state.segments[i], check_type);
     core.views[i] = view;
-    core.flat[i] = view.readable && view.writable && view.base == 0 && view.low == 0 && view.high == 0xffffffff;
+    core.flat[i] =
+        view.readable && view.writable && view.base == 0 && view.low == 0 && view.high == 0xffffffff;
   }
   const SegmentRegister& cs = state.segments[x86::kCs];
   core.cs_limit = cs.limit;
   const bool stack32 = (state.segments[x86::kSs].attributes & kBig) != 0;
   core.stack_mask = stack32 ? 0xffffffff : 0xffff;
-  core.block_mode = ((cs.attributes & kBig) != 0 ? uint32_t{kModeCode32} : 0) | (stack32 ? uint32_t{kModeStack32} : 0);
+  core.block_mode =
+      ((cs.attributes & kBig) != 0 ? uint32_t{kModeCode32} : 0) | (stack32 ? uint32_t{kModeStack32} : 0);
 
   const bool user = state.cpl == 3;
   core.alignment_check = user && (state.cr0 & x86::kCr0Am) != 0 && (state.eflags & x86::kAc) != 0;
@@ -76,7 +79,8 @@ void new_mapping(Core& core) {
     core.mapping_generation = 1;
     core.code->flush_jumps();
   }
-  core.code_context = (core.code_context & ~(uint64_t{0xffffff} << 32)) | uint64_t{core.mapping_generation} << 32;
+  core.code_context = (core.code_context & ~(uint64_t{0xffffff} << 32)) | uint64_t{core.mapping_generation}
+                                                                              << 32;
 }
 
 void flush_tlb(Core& core) {

@@ -1,8 +1,9 @@
-// A processor with memory for tests: loads bytes, runs them in real, 16- or 32-bit protected mode, with or without paging.
+// A processor with memory for tests: loads bytes, runs them in real, 16- or 32-bit protected mode, with or
+// without paging.
 //
-//   TestMachine m;                            // 32-bit protected mode, flat, CPL 0, code at kCode, stack below kStack
-//   m.run_code({0x40});                       // inc eax
-//   EXPECT_EQ(m.state().gpr[x86::kEax], 1u);
+//   TestMachine m;                            // 32-bit protected mode, flat, CPL 0, code at kCode, stack
+//   below kStack m.run_code({0x40});                       // inc eax EXPECT_EQ(m.state().gpr[x86::kEax],
+//   1u);
 #pragma once
 
 #include <gtest/gtest.h>
@@ -57,7 +58,8 @@ class TestMachine {
   static constexpr uint32_t kHandlers = 0x30000;  ///< See trap_exceptions().
   static constexpr uint32_t kPageDirectory = 0x100000;
   // Selectors of the flat segments in the table at kGdt.
-  static constexpr uint16_t kCode32 = 0x08, kData32 = 0x10, kCode16 = 0x18, kData16 = 0x20, kUserCode = 0x2b, kUserData = 0x33;
+  static constexpr uint16_t kCode32 = 0x08, kData32 = 0x10, kCode16 = 0x18, kData16 = 0x20, kUserCode = 0x2b,
+                            kUserData = 0x33;
 
   explicit TestMachine(TestMode mode = TestMode::Protected32, std::string_view model = "max")
       : model_(CpuModel::create(model).value()) {
@@ -84,7 +86,8 @@ class TestMachine {
     return static_cast<T>(map.read(PhysicalAddress(address), sizeof(T)));
   }
 
-  /// Puts the code at kCode, followed by HLT, and runs it from there until something ends it. At most `budget` instructions.
+  /// Puts the code at kCode, followed by HLT, and runs it from there until something ends it. At most
+  /// `budget` instructions.
   Exit run_code(std::initializer_list<uint8_t> bytes, uint64_t budget = 100'000) {
     load_code(bytes);
     return run(budget);
@@ -101,7 +104,8 @@ class TestMachine {
     return cpu->run(budget);
   }
 
-  /// Fills the IDT: each vector has a 32-bit interrupt gate to a HLT of its own, at kHandlers + vector. Then exception() says what happened.
+  /// Fills the IDT: each vector has a 32-bit interrupt gate to a HLT of its own, at kHandlers + vector. Then
+  /// exception() says what happened.
   void trap_exceptions() {
     for (uint32_t vector = 0; vector < 256; ++vector) {
       put<uint8_t>(kHandlers + vector, 0xf4);
@@ -120,7 +124,8 @@ class TestMachine {
   /// The doubleword `n` on the stack.
   [[nodiscard]] uint32_t stacked(unsigned n) { return at<uint32_t>(reg(x86::kEsp) + 4 * n); }
 
-  /// Maps the RAM one to one with 4 KiB pages for everybody, at kPageDirectory and behind; does not turn paging on.
+  /// Maps the RAM one to one with 4 KiB pages for everybody, at kPageDirectory and behind; does not turn
+  /// paging on.
   void make_page_tables() {
     put<uint32_t>(kPageDirectory, (kPageDirectory + 0x1000) | 7);
     for (uint32_t page = 0; page < 1024; ++page) set_page(page << kPageShift, page << kPageShift | 7);
@@ -157,7 +162,8 @@ class TestMachine {
     s.eflags = 2;
     cpu->state_changed();
   }
-  /// Makes a Protected32 machine run at CPL 3. There is no TSS: exceptions lead to shutdown unless a test sets one up.
+  /// Makes a Protected32 machine run at CPL 3. There is no TSS: exceptions lead to shutdown unless a test
+  /// sets one up.
   void enter_user() {
     CpuState& s = state();
     for (unsigned i = 0; i < x86::kSegmentCount; ++i) s.segments[i] = {kUserData, 0x00c0f300, 0, 0xffffffff};

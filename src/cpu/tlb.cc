@@ -39,7 +39,8 @@ void forbid(TlbTable& table, const std::vector<uint16_t>& used, const uint8_t* h
 TlbEntry& Tlb::claim(TlbEntry* table, uint32_t linear) {
   const unsigned index = slot(linear);
   TlbEntry& entry = table[index];
-  if (entry.page == kNoTag) (table == user() ? used_user_ : used_supervisor_).push_back(static_cast<uint16_t>(index));
+  if (entry.page == kNoTag)
+    (table == user() ? used_user_ : used_supervisor_).push_back(static_cast<uint16_t>(index));
   entry = TlbEntry();
   entry.page = linear & ~kPageMask;
   return entry;

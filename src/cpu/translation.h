@@ -1,4 +1,5 @@
-// From a linear address to a page of guest memory, through the look-aside buffer or a walk. The slow half of access.h, and instruction fetch.
+// From a linear address to a page of guest memory, through the look-aside buffer or a walk. The slow half of
+// access.h, and instruction fetch.
 #pragma once
 
 #include "cpu/core.h"
@@ -6,7 +7,8 @@
 
 namespace vitrine::cpu {
 
-/// The entry for the page of `linear`, with the right that `access` needs; filled by a walk when there is none. Null: core.fault is set.
+/// The entry for the page of `linear`, with the right that `access` needs; filled by a walk when there is
+/// none. Null: core.fault is set.
 [[nodiscard]] TlbEntry* resolve(Core& core, uint32_t linear, Access access, Privilege privilege);
 
 [[nodiscard]] inline PhysicalAddress physical_of(const TlbEntry& entry, uint32_t linear) {

@@ -1,7 +1,8 @@
 // The dispatcher: takes events in the manual's order between instructions, finds blocks and runs them.
 //
-// What counts as an instruction: each that completes, HLT and those that a debugger steps included. A repeated string instruction counts once for
-// every kRepeatChunk iterations begun (interpret_string.cc). Faulting instructions and deliveries count as none.
+// What counts as an instruction: each that completes, HLT and those that a debugger steps included. A
+// repeated string instruction counts once for every kRepeatChunk iterations begun (interpret_string.cc).
+// Faulting instructions and deliveries count as none.
 #include "cpu/vcpu.h"
 
 #include <algorithm>
@@ -82,7 +83,9 @@ void Vcpu::state_changed() {
   flush_tlb(*core_);
 }
 
-uint64_t Vcpu::executed() const { return core_->executed(); }
+uint64_t Vcpu::executed() const {
+  return core_->executed();
+}
 
 void Vcpu::set_interrupt_request(bool level) {
   core_->interrupt_request = level;
@@ -92,15 +95,22 @@ void Vcpu::raise_nmi() {
   core_->state.nmi_pending = true;
   core_->leave_after_current(kAttentionNmi);
 }
-void Vcpu::init() { core_->leave_after_current(kAttentionInit); }
+void Vcpu::init() {
+  core_->leave_after_current(kAttentionInit);
+}
 void Vcpu::startup(uint8_t vector) {
-  if (core_->state.activity != Activity::WaitForStartup && (core_->attention.load() & kAttentionInit) == 0) return;
+  if (core_->state.activity != Activity::WaitForStartup && (core_->attention.load() & kAttentionInit) == 0)
+    return;
   core_->startup_vector = vector;
   core_->leave_after_current(kAttentionStartup);
 }
-void Vcpu::set_ignne() { cpu::set_ignne(*core_); }
+void Vcpu::set_ignne() {
+  cpu::set_ignne(*core_);
+}
 
-void Vcpu::kick() { core_->attention.fetch_or(kAttentionKick, std::memory_order_release); }
+void Vcpu::kick() {
+  core_->attention.fetch_or(kAttentionKick, std::memory_order_release);
+}
 
 void Vcpu::send(const Event& event) {
   core_->flags_to_state();
@@ -130,8 +140,9 @@ Vcpu::Next Vcpu::dormant(Exit& exit) {
 }
 
 Vcpu::Next Vcpu::take_traps(Exit& exit) {
-  const bool after_ss_load = core_->state.interrupt_shadow && (core_->last_operation == Operation::MovSegment ||
-                                                               core_->last_operation == Operation::PopSegment);
+  const bool after_ss_load =
+      core_->state.interrupt_shadow &&
+      (core_->last_operation == Operation::MovSegment || core_->last_operation == Operation::PopSegment);
   if (core_->pending_dr6 != 0 && !after_ss_load) {
     const uint32_t dr6 = std::exchange(core_->pending_dr6, 0);
     send(Event{.kind = EventKind::Trap, .vector = x86::Vector::Debug, .dr6 = dr6});
@@ -168,7 +179,8 @@ Vcpu::Next Vcpu::take_signals(Exit& exit) {
     return Next::Again;
   }
   if (const Next next = take_traps(exit); next != Next::Execute) return next;
-  if (state.activity == Activity::Shutdown || state.activity == Activity::WaitForStartup) return Next::Execute;
+  if (state.activity == Activity::Shutdown || state.activity == Activity::WaitForStartup)
+    return Next::Execute;
   if (state.nmi_pending && !state.nmi_blocked && !state.interrupt_shadow) {
     state.nmi_pending = false;
     state.activity = Activity::Running;
@@ -220,15 +232,16 @@ Vcpu::Next Vcpu::take_events(Exit& exit) {
     return Next::Exit;
   }
   const CpuState& state = core_->state;
-  const bool signals = core_->interrupt_request || state.nmi_pending || core_->pending_dr6 != 0 || attention != 0;
+  if (core_->remaining == 0 && state.activity == Activity::Running) {
+    exit.reason = ExitReason::BudgetSpent;
+    return Next::Exit;
+  }
+  const bool signals =
+      core_->interrupt_request || state.nmi_pending || core_->pending_dr6 != 0 || attention != 0;
   if (signals) {
     if (const Next next = take_signals(exit); next != Next::Execute) return next;
   }
   if (const Next next = dormant(exit); next != Next::Execute) return next;
-  if (core_->remaining == 0) {
-    exit.reason = ExitReason::BudgetSpent;
-    return Next::Exit;
-  }
   if (core_->force_step) {
     if (const Next next = take_breakpoints(exit); next != Next::Execute) return next;
   }
@@ -242,8 +255,8 @@ void Vcpu::finish_step(const StepStart& start) {
   if ((start.eflags & x86::kRf) != 0 && operation != Operation::Iret) state.eflags &= ~x86::kRf;
   const bool interrupted = operation == Operation::Int || operation == Operation::Int3 ||
                            operation == Operation::Into || operation == Operation::Int1;
-  const bool shadowed = state.interrupt_shadow &&
-                        (operation == Operation::MovSegment || operation == Operation::PopSegment);
+  const bool shadowed =
+      state.interrupt_shadow && (operation == Operation::MovSegment || operation == Operation::PopSegment);
   if ((start.eflags & x86::kTf) != 0 && !interrupted && !shadowed) core_->pending_dr6 |= 1u << 14;
 }
 
@@ -253,7 +266,8 @@ void Vcpu::execute() {
   const StepStart start{core.state.eflags, core.state.interrupt_shadow};
   core.faulted = false;
   Block* block = fetcher_->block(core, step ? BlockSize::OneInstruction : BlockSize::Full);
-  if (block != nullptr && block->count > core.remaining) block = fetcher_->block(core, BlockSize::OneInstruction);
+  if (block != nullptr && block->count > core.remaining)
+    block = fetcher_->block(core, BlockSize::OneInstruction);
   if (block == nullptr) {
     core.faulted = true;
     return;
@@ -263,9 +277,10 @@ void Vcpu::execute() {
     if (core.link_slot != nullptr && block->second_page == nullptr) *core.link_slot = block;
   }
   core.link_slot = nullptr;
-  // What has been looked at just now, and cannot be taken, must not end every block. Whatever could change that (IF, an IRET)
-  // comes back here anyway.
-  constexpr uint32_t kSeen = kAttentionInterrupt | kAttentionNmi | kAttentionTrap | kAttentionStop | kAttentionStep;
+  // What has been looked at just now, and cannot be taken, must not end every block. Whatever could change
+  // that (IF, an IRET) comes back here anyway.
+  constexpr uint32_t kSeen =
+      kAttentionInterrupt | kAttentionNmi | kAttentionTrap | kAttentionStop | kAttentionStep;
   if ((core.attention.load(std::memory_order_relaxed) & kSeen) != 0) core.attention.fetch_and(~kSeen);
   if (step) core.attention.fetch_or(kAttentionStep);
   core.last_operation = Operation::Invalid;
@@ -296,7 +311,10 @@ Exit Vcpu::run(uint64_t budget) {
     core.code->collect();
     if (core.faulted) {
       core.faulted = false;
-      send(Event{.kind = EventKind::Fault, .vector = core.fault.vector, .error_code = core.fault.error_code, .address = core.fault.address});
+      send(Event{.kind = EventKind::Fault,
+                 .vector = core.fault.vector,
+                 .error_code = core.fault.error_code,
+                 .address = core.fault.address});
     }
     const Next next = take_events(exit);
     if (next == Next::Exit) break;

@@ -25,34 +25,38 @@ class Vcpu : public Serializable {
   explicit Vcpu(const CoreEnvironment& environment);
   ~Vcpu() override;
 
-  /// Executes at most `budget` instructions: exactly that many, unless there is another reason to stop. A delivered
-  /// interrupt or exception counts as none. Takes pending interrupts first. When a breakpoint stands at the very
-  /// first instruction it is passed over if the previous exit reported it.
+  /// Executes at most `budget` instructions: exactly that many, unless there is another reason to stop. A
+  /// delivered interrupt or exception counts as none. Takes pending interrupts first. When a breakpoint
+  /// stands at the very first instruction it is passed over if the previous exit reported it.
   [[nodiscard]] Exit run(uint64_t budget);
 
   /// Instructions executed since construction, exact even when asked by a device in the middle of run().
   [[nodiscard]] uint64_t executed() const;
 
-  /// Power-on or RESET#: SDM Vol. 3A, "Processor State After Reset". vCPU 0 starts at FFFFFFF0h; the others wait for
-  /// startup().
+  /// Power-on or RESET#: SDM Vol. 3A, "Processor State After Reset". vCPU 0 starts at FFFFFFF0h; the others
+  /// wait for startup().
   void reset();
 
-  // Signals. Callable from devices while run() is on the stack; they take effect at the next instruction boundary.
-  void set_interrupt_request(bool level);  ///< INTR; the vector comes from ProcessorBus::acknowledge_interrupt().
+  // Signals. Callable from devices while run() is on the stack; they take effect at the next instruction
+  // boundary.
+  void set_interrupt_request(
+      bool level);  ///< INTR; the vector comes from ProcessorBus::acknowledge_interrupt().
   void raise_nmi();
-  void init();                        ///< The INIT pin or IPI.
-  void startup(uint8_t vector);       ///< SIPI: heard only while waiting for it.
-  void set_ignne();                   ///< IGNNE#: a write to port F0h lets the processor go on past an x87 exception.
-  void kick();                        ///< Makes run() return soon, with ExitReason::Kicked.
+  void init();                   ///< The INIT pin or IPI.
+  void startup(uint8_t vector);  ///< SIPI: heard only while waiting for it.
+  void set_ignne();  ///< IGNNE#: a write to port F0h lets the processor go on past an x87 exception.
+  void kick();       ///< Makes run() return soon, with ExitReason::Kicked.
 
-  /// The architectural state, canonical. Only between runs. Who changes it calls state_changed() before the next run.
+  /// The architectural state, canonical. Only between runs. Who changes it calls state_changed() before the
+  /// next run.
   [[nodiscard]] CpuState& state() { return core_->state; }
   [[nodiscard]] const CpuState& state() const { return core_->state; }
   void state_changed();
 
   [[nodiscard]] unsigned index() const { return core_->env.index; }
 
-  // For debuggers and monitors: no side effects on the guest (no accessed bits, no faults), privilege ignored.
+  // For debuggers and monitors: no side effects on the guest (no accessed bits, no faults), privilege
+  // ignored.
   [[nodiscard]] std::optional<PhysicalAddress> debug_translate(VirtualAddress address) const;
   /// False if any byte is not mapped; then nothing was copied.
   [[nodiscard]] bool debug_read(VirtualAddress address, std::span<uint8_t> data) const;

@@ -9,7 +9,8 @@
 namespace vitrine::cpu {
 namespace {
 
-// Calls `part(physical, offset, size)` for each piece of the range that lies in one page. False if a page is not mapped.
+// Calls `part(physical, offset, size)` for each piece of the range that lies in one page. False if a page is
+// not mapped.
 template <typename Part>
 bool for_each_page(const Core& core, VirtualAddress address, size_t size, const Part& part) {
   for (size_t done = 0; done < size;) {
