@@ -7,12 +7,13 @@ static struct SpinLock the_lock;
 static struct Cpu* volatile owner;
 
 void spin_lock(struct SpinLock* lock) {
-  uint32_t ticket = __atomic_fetch_add(&lock->next_ticket, 1, __ATOMIC_RELAXED);
-  while (__atomic_load_n(&lock->now_serving, __ATOMIC_ACQUIRE) != ticket) pause();
+  while (__atomic_exchange_n(&lock->taken, 1, __ATOMIC_ACQUIRE)) {
+    while (lock->taken) pause();  // only reading, so that the cache line can stay shared
+  }
 }
 
 void spin_unlock(struct SpinLock* lock) {
-  __atomic_store_n(&lock->now_serving, lock->now_serving + 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&lock->taken, 0, __ATOMIC_RELEASE);
 }
 
 void kernel_lock(void) {

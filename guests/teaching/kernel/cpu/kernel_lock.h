@@ -6,10 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// A ticket lock: processors are served in the order in which they came.
+// Whoever comes first gets it. (A ticket lock would be fair, but in a virtual machine it makes everybody
+// wait for a processor whose turn it is and which the host is not running.)
 struct SpinLock {
-  volatile uint32_t next_ticket;
-  volatile uint32_t now_serving;
+  volatile uint32_t taken;
 };
 
 void spin_lock(struct SpinLock* lock);
