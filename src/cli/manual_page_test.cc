@@ -1,0 +1,36 @@
+// The manual page and the option table must name the same options.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <set>
+#include <string>
+
+#include "cli/options.h"
+
+namespace vitrine::cli {
+namespace {
+
+/// The options that have an entry of their own, unescaped.
+std::set<std::string> documented_options() {
+  std::ifstream page(VITRINE_SOURCE_DIR "/packaging/man/vitrine.1");
+  EXPECT_TRUE(page);
+  std::set<std::string> names;
+  constexpr std::string_view kEntry = ".It Fl ";
+  for (std::string line; std::getline(page, line);) {
+    if (!line.starts_with(kEntry)) continue;
+    std::string name = line.substr(kEntry.size());
+    name = name.substr(0, name.find(' '));
+    std::erase(name, '\\');
+    names.insert(name);
+  }
+  return names;
+}
+
+TEST(ManualPage, NamesEveryOptionAndNoOther) {
+  std::set<std::string> expected;
+  for (const Option& option : run_options()) expected.emplace(option.name);
+  EXPECT_EQ(documented_options(), expected);
+}
+
+}  // namespace
+}  // namespace vitrine::cli
