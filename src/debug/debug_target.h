@@ -78,7 +78,7 @@ class DebugTarget {
   /// Lets the machine run. As soon as one of the vCPUs with CpuAction::Step has executed one instruction (or
   /// has entered HLT), the machine stops as a whole, for StopReason::Stepped. A vCPU that is halted already
   /// first waits for its interrupt, whatever `step_interrupts` says. A breakpoint at the place where the vCPU
-  /// stands is passed over. May call GdbServer::stopped() at once.
+  /// stands is passed over. May call GdbServer::stopped() at once; is never called from inside that.
   virtual void resume(const ResumeRequest& request) = 0;
   /// The guest's reset button. The machine stays paused if it is.
   virtual void reset() = 0;
