@@ -306,6 +306,8 @@ template <unsigned Size>
 bool store_masked(Core& core, const Instruction& i, const uint8_t* source, const uint8_t* mask) {
   const uint32_t offset = core.state.gpr[x86::kEdi] & i.address_mask;
   uint32_t linear = 0;
+  // A segment that cannot be written is refused whatever the mask.
+  if (!linearise<Access::Write>(core, i.segment, offset, 1, linear)) return false;
   for (unsigned n = 0; n < Size; ++n) {
     if ((mask[n] & 0x80) == 0) continue;
     if (!linearise<Access::Write>(core, i.segment, (offset + n) & i.address_mask, 1, linear)) return false;
@@ -379,10 +381,11 @@ unsigned access_of(const VectorForm& form) {
   return store ? kStore16 : kLoad16;
 }
 
-// CVTPI2PD and CVTPI2PS with a memory operand are no MMX instructions: they neither wait nor change tags. (SDM Vol. 2A says so of
-// the first only; processors treat both alike.)
+// CVTPI2PD and CVTPI2PS with a memory operand are no MMX instructions: they neither wait nor change tags.
+// (SDM Vol. 2A says so of the first only; processors treat both alike.)
 bool uses_mmx(const VectorForm& form, bool memory) {
-  if (memory && (form.operation == Operation::Cvtpi2pd || form.operation == Operation::Cvtpi2ps)) return false;
+  if (memory && (form.operation == Operation::Cvtpi2pd || form.operation == Operation::Cvtpi2ps))
+    return false;
   return form.reg == VectorOperand::Mmx || form.rm == VectorOperand::Mmx;
 }
 
