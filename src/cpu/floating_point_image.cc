@@ -82,15 +82,18 @@ uint32_t get(std::span<const uint8_t> bytes, size_t at, unsigned width) {
 // The images are accessed in pieces, after a check of the whole. Page faults name the first piece or the last
 // byte, as on processors.
 constexpr unsigned kPiece = 2;
+unsigned first_piece(size_t size) {
+  return size == 14 || size == 94 ? 2 : 4;
+}
 
 /// Reads a memory operand of any size; nothing has changed when it fails.
 bool load_bytes(Core& core, const Instruction& i, std::span<uint8_t> bytes) {
   uint32_t linear = 0;
-  uint32_t first = 0;
-  uint8_t last = 0;
+  uint8_t byte = 0;
   const auto size = static_cast<unsigned>(bytes.size());
   if (!linearise<Access::Read>(core, i.segment, effective_offset(core, i), size, linear)) return false;
-  if (!load_linear(core, linear, first) || !load_linear(core, linear + size - 1, last)) return false;
+  if (!load_slow(core, linear, first_piece(size), current_privilege(core))) return false;
+  if (!load_linear(core, linear + size - 1, byte)) return false;
   for (unsigned at = 0; at < size; at += kPiece) {
     uint16_t piece = 0;
     if (!load_linear(core, linear + at, piece)) return false;
@@ -103,7 +106,7 @@ bool store_bytes(Core& core, const Instruction& i, std::span<const uint8_t> byte
   uint32_t linear = 0;
   const auto size = static_cast<unsigned>(bytes.size());
   if (!linearise<Access::Write>(core, i.segment, effective_offset(core, i), size, linear)) return false;
-  if (!probe_write(core, linear, 4, current_privilege(core))) return false;
+  if (!probe_write(core, linear, first_piece(size), current_privilege(core))) return false;
   if (!probe_write(core, linear + size - 1, 1, current_privilege(core))) return false;
   for (unsigned at = 0; at < size; at += kPiece) {
     uint16_t piece = 0;

@@ -109,11 +109,12 @@ bool is_mmx(Operation operation) {
 /// leaves x87 mode before an MMX instruction's access, and writes the first eight bytes of an 80-bit store
 /// whose last two fault.
 void ignore_half_done(Operation operation, const Outcome& ours, Outcome& host) {
+  // Whether unselected bytes fault, and which byte is named, is each processor's own (SDM Vol. 2A, MASKMOVQ,
+  // MASKMOVDQU).
+  const bool masked = operation == Operation::Maskmovq || operation == Operation::Maskmovdqu;
+  if (masked && (host.vector == 14 || ours.vector == 14)) host = ours;
   if (host.vector != ours.vector || (host.vector != 13 && host.vector != 14)) return;
   if (operation == Operation::Fstp || operation == Operation::Fbstp) host.data = ours.data;
-  // Which of the masked bytes is named is each processor's own.
-  if (operation == Operation::Maskmovq || operation == Operation::Maskmovdqu)
-    host.fault_address = ours.fault_address;
   const auto top = [](const MachineState& state) { return field<uint16_t>(state, 2) >> 11 & 7; };
   if (top(host.after) == 0 && is_mmx(operation)) {
     std::memcpy(host.after.unit.data() + 2, ours.after.unit.data() + 2, 3);
