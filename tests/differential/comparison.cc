@@ -147,10 +147,10 @@ std::string difference(const TestCase& test, const Outcome& host, const Outcome&
   out.number("error code", 0u, expected.error_code, ours.error_code);
   out.number("fault address", 0u, expected.fault_address, ours.fault_address);
   for (unsigned n = 0; n < 8; ++n)
-    out.number(kNames[n], test.before.gpr[n], host.after.gpr[n], ours.after.gpr[n]);
-  out.number("eip", test.before.eip, host.after.eip, ours.after.eip);
+    out.number(kNames[n], test.before.gpr[n], expected.after.gpr[n], ours.after.gpr[n]);
+  out.number("eip", test.before.eip, expected.after.eip, ours.after.eip);
   const uint32_t mask = ~(x86::kRf | x86::kTf | ignored_flags);
-  out.number("eflags", test.before.eflags, host.after.eflags & mask, ours.after.eflags & mask);
+  out.number("eflags", test.before.eflags, expected.after.eflags & mask, ours.after.eflags & mask);
   compare_units(test.before, expected.after, ours.after, out);
   compare_data(test, expected, ours, out);
   return out.take();
