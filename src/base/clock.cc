@@ -15,6 +15,7 @@ unsigned Clock::run_due_timers() {
   // itself without end must not keep the vCPUs from running.
   const uint64_t order_limit = next_order_;
   const Nanoseconds time = now();
+  serving_ = time;
   auto it = armed_.begin();
   while (it != armed_.end() && it->first.first <= time) {
     if (it->first.second >= order_limit) {
@@ -28,6 +29,7 @@ unsigned Clock::run_due_timers() {
     timer->callback_();
     it = armed_.begin();  // The callback may have changed anything.
   }
+  serving_.reset();
   return fired;
 }
 

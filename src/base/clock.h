@@ -38,6 +38,9 @@ class Clock {
  protected:
   /// Called when the earliest deadline has moved forward, so that a running vCPU slice can be cut short.
   virtual void deadline_moved() {}
+  /// While timers are being fired, the time they are fired for: a clock that stops at deadlines stays there until the
+  /// callbacks have run.
+  [[nodiscard]] std::optional<Nanoseconds> serving() const { return serving_; }
 
  private:
   friend class Timer;
@@ -45,6 +48,7 @@ class Clock {
 
   std::map<Key, Timer*> armed_;
   uint64_t next_order_ = 0;
+  std::optional<Nanoseconds> serving_;
 };
 
 /// One event in the future. Lives inside its device; disarms itself when destroyed.

@@ -141,6 +141,9 @@ Result<void> fill_fw_cfg(devices::FwCfg& fw_cfg, MachineConfig& config, const Me
   fw_cfg.set_boot_menu(config.boot.menu ? 1 : 0);
   fw_cfg.set_irq0_override(1);
   fw_cfg.set_system_states();
+  // SeaBIOS takes this file's presence as the sign of a machine whose power management ports are at 600h, where guests
+  // that know QEMU's `pc` expect them; since it is empty, it makes its own ACPI tables for that place.
+  TRY(fw_cfg.add_file("etc/table-loader", {}));
   if (config.boot.menu_wait_ms != 0) {
     TRY(fw_cfg.add_file("etc/boot-menu-wait", bytes_of<uint64_t>(config.boot.menu_wait_ms)));
   }

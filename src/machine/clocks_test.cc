@@ -1,6 +1,8 @@
 // Tests of RealClock and VirtualClock.
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "machine/real_clock.h"
 #include "machine/virtual_clock.h"
 
@@ -24,6 +26,51 @@ TEST(RealClock, StandsStillWhileStopped) {
   clock.start();
   host = 9001;
   EXPECT_EQ(clock.now(), 501u);
+}
+
+TEST(RealClock, WaitsAtADeadlineUntilItWasServed) {
+  Nanoseconds host = 0;
+  RealClock clock([&] { return host; });
+  clock.start();
+  std::vector<Nanoseconds> ticks;
+  Timer* self = nullptr;
+  Timer tick(clock, [&] {
+    ticks.push_back(clock.now());
+    self->arm(ticks.back() + 100);
+  });
+  self = &tick;
+  tick.arm(100);
+  host = 350;  // the host was late by more than two ticks
+  EXPECT_EQ(clock.now(), 100u);
+  EXPECT_EQ(clock.lag(), 250u);
+  clock.run_due_timers();
+  EXPECT_EQ(clock.now(), 200u);
+  clock.run_due_timers();
+  clock.run_due_timers();
+  EXPECT_EQ(ticks, (std::vector<Nanoseconds>{100, 200, 300}));
+  EXPECT_EQ(clock.now(), 350u);
+  EXPECT_EQ(clock.lag(), 0u);
+}
+
+TEST(RealClock, DoesNotGoBackForATimerInThePast) {
+  Nanoseconds host = 0;
+  RealClock clock([&] { return host; });
+  clock.start();
+  host = 500;
+  EXPECT_EQ(clock.now(), 500u);
+  Timer timer(clock, [] {});
+  timer.arm(200);
+  EXPECT_EQ(clock.now(), 500u);
+}
+
+TEST(RealClock, JumpsOverALongLag) {
+  Nanoseconds host = 0;
+  RealClock clock([&] { return host; });
+  clock.start();
+  Timer timer(clock, [] {});
+  timer.arm(100);
+  host = 100 + RealClock::kLagLimit + 1;
+  EXPECT_EQ(clock.now(), host);
 }
 
 TEST(RealClock, TellsWhenTheEarliestDeadlineMovesForward) {

@@ -126,6 +126,7 @@ void Machine::turn() {
     loop_->wait(std::nullopt);
     return;
   }
+  turn_time_ = clock_->now();
   clock_->run_due_timers();
   const uint64_t executed = pc_->processors().executed();
   if (executed - polled_at_ >= kSliceLimit / 2) {
@@ -151,8 +152,8 @@ uint64_t Machine::slice_budget() const {
   if (virtual_clock_ != nullptr) {
     return std::clamp<uint64_t>(virtual_clock_->instructions_until(*deadline), 1, kSliceLimit);
   }
-  const Nanoseconds now = clock_->now();
-  const Nanoseconds left = *deadline > now ? *deadline - now : 0;
+  // From the deadline served last, not from now: a guest that is catching up runs between any two ticks.
+  const Nanoseconds left = *deadline > turn_time_ ? *deadline - turn_time_ : 0;
   return std::clamp<uint64_t>(left / kNanosecondsPerInstruction, kSliceMinimum, kSliceLimit);
 }
 

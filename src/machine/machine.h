@@ -97,6 +97,7 @@ class Machine final : public MonitorTarget {
   bool reset_requested_ = false;
   bool power_off_requested_ = false;
   std::optional<int> end_status_;
+  Nanoseconds turn_time_ = 0;  // when timers were last served
   uint64_t polled_at_ = 0;  // instructions executed at the last look outside
   std::string roms_;        // `info roms`
 };

@@ -1,5 +1,6 @@
 #include "machine/real_clock.h"
 
+#include <algorithm>
 #include <ctime>
 
 #include "base/check.h"
@@ -11,6 +12,15 @@ Nanoseconds RealClock::monotonic_time() {
   ::clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<Nanoseconds>(time.tv_sec) * kNanosecondsPerSecond +
          static_cast<Nanoseconds>(time.tv_nsec);
+}
+
+Nanoseconds RealClock::now() const {
+  if (serving()) return shown_;
+  Nanoseconds time = host_time();
+  const auto deadline = next_deadline();
+  if (deadline && *deadline < time && time - *deadline <= kLagLimit) time = *deadline;
+  shown_ = std::max(shown_, time);
+  return shown_;
 }
 
 void RealClock::start() {
@@ -26,7 +36,7 @@ void RealClock::stop() {
 
 void RealClock::set(Nanoseconds now) {
   CHECK(!running_ && now >= elapsed_, "time is set while it stands still, and goes forward only");
-  elapsed_ = now;
+  elapsed_ = shown_ = now;
 }
 
 }  // namespace vitrine::machine

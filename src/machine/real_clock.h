@@ -1,4 +1,9 @@
 // Guest time that runs with the host's monotonic clock, and stands still while the machine is paused.
+//
+// It never runs past a deadline that has not been served: when the host was late (it ran something else), time
+// stops at the earliest deadline until run_due_timers() was called, then goes on to the next. So the guest sees each tick
+// of its timers, in order and with all its clocks agreeing, and catches up with the host one tick at a time. What it
+// lags behind by more than kLagLimit it jumps over.
 #pragma once
 
 #include <functional>
@@ -17,9 +22,11 @@ class RealClock final : public Clock {
   RealClock() : RealClock(monotonic_time) {}
   explicit RealClock(Source source) : source_(std::move(source)) {}
 
-  [[nodiscard]] Nanoseconds now() const override {
-    return running_ ? elapsed_ + (source_() - started_) : elapsed_;
-  }
+  static constexpr Nanoseconds kLagLimit = kNanosecondsPerSecond;
+
+  [[nodiscard]] Nanoseconds now() const override;
+  /// How far guest time is behind the host's.
+  [[nodiscard]] Nanoseconds lag() const { return host_time() - now(); }
   void start();
   void stop();
   [[nodiscard]] bool running() const { return running_; }
@@ -37,8 +44,12 @@ class RealClock final : public Clock {
     if (listener_) listener_();
   }
 
+  /// Where guest time would be if nothing held it up.
+  [[nodiscard]] Nanoseconds host_time() const { return running_ ? elapsed_ + (source_() - started_) : elapsed_; }
+
   Source source_;
   std::function<void()> listener_;
+  mutable Nanoseconds shown_ = 0;  // what now() has said last: it does not go back
   Nanoseconds elapsed_ = 0;
   Nanoseconds started_ = 0;  // by source_, while running
   bool running_ = false;
