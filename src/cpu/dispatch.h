@@ -16,12 +16,19 @@
 #include "cpu/cpu_model.h"
 #include "cpu/instruction.h"
 
-// Sibling calls become jumps only when GCC optimises and no sanitizer keeps the frame alive; elsewhere
-// handlers return after each instruction.
+// Sibling calls become jumps only when the compiler optimises (CMakeLists.txt asks for it by name) and no
+// sanitizer keeps the frame alive; elsewhere handlers return after each instruction.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define VITRINE_TAIL_CALLS 0
+#endif
+#endif
+#if !defined(VITRINE_TAIL_CALLS)
 #if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define VITRINE_TAIL_CALLS 1
 #else
 #define VITRINE_TAIL_CALLS 0
+#endif
 #endif
 
 namespace vitrine::cpu {

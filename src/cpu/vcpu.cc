@@ -31,7 +31,11 @@ class Vcpu::Listener : public memory::WriteListener, public memory::MapListener 
     core_.env.memory.remove_write_listener(*this);
   }
 
-  void physical_map_changed() override { flush_tlb(core_); }
+  // The running block may have been fetched from what lies elsewhere now.
+  void physical_map_changed() override {
+    flush_tlb(core_);
+    core_.leave_after_current(kAttentionStop);
+  }
 
   void page_watched(memory::RamBlock& block, uint64_t page) override {
     core_.tlbs->forbid_writes(block.data() + (page << kPageShift));
@@ -122,21 +126,15 @@ void Vcpu::send(const Event& event) {
 
 // HLT, shutdown, and waiting for a startup message.
 Vcpu::Next Vcpu::dormant(Exit& exit) {
-  CpuState& state = core_->state;
-  switch (state.activity) {
+  switch (core_->state.activity) {
     case Activity::Running: return Next::Execute;
     case Activity::Shutdown: exit.reason = ExitReason::Shutdown; return Next::Exit;
     case Activity::WaitForStartup: exit.reason = ExitReason::Halted; return Next::Exit;
     case Activity::Halted: break;
   }
-  const bool interrupt = core_->interrupt_request && (state.eflags & x86::kIf) != 0;
-  const bool nmi = state.nmi_pending && !state.nmi_blocked;
-  if (!interrupt && !nmi) {
-    exit.reason = ExitReason::Halted;
-    return Next::Exit;
-  }
-  state.interrupt_shadow = false;
-  return Next::Execute;
+  // Whatever could have ended the HLT has been tried by take_signals().
+  exit.reason = ExitReason::Halted;
+  return Next::Exit;
 }
 
 Vcpu::Next Vcpu::take_traps(Exit& exit) {
