@@ -128,8 +128,8 @@ TEST_F(GdbRegisters, SegmentInProtectedMode) {
 
 TEST_F(GdbRegisters, SegmentsThatTheGuestCouldNotLoadEither) {
   enter_protected_mode();
-  EXPECT_FALSE(write("cs", bytes_of(0)));     // null
-  EXPECT_FALSE(write("ss", bytes_of(0)));     // null
+  EXPECT_FALSE(write("cs", bytes_of(1)));     // null
+  EXPECT_FALSE(write("ss", bytes_of(1)));     // null
   EXPECT_FALSE(write("cs", bytes_of(0x10)));  // data
   EXPECT_FALSE(write("ss", bytes_of(0x08)));  // code
   EXPECT_FALSE(write("cs", bytes_of(0x1b)));  // another privilege level
