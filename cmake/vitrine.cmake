@@ -15,6 +15,17 @@ if(VITRINE_SANITIZE)
                                                    -fno-omit-frame-pointer)
   target_link_options(vitrine_options INTERFACE -fsanitize=address,undefined)
 endif()
+if(VITRINE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "VITRINE_FUZZ needs Clang (libFuzzer); without it the fuzz targets have a driver of their own")
+  endif()
+  # Coverage for libFuzzer; the fuzz targets link its main program (tests/fuzz).
+  target_compile_options(vitrine_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(vitrine_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+# All unit test programs, without anything else that is built (scripts/check-sanitizers).
+add_custom_target(unit_tests)
 
 function(vitrine_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
@@ -34,6 +45,7 @@ function(vitrine_library name)
 
   if(tests AND BUILD_TESTING)
     add_executable(${name}_test ${tests})
+    add_dependencies(unit_tests ${name}_test)
     target_link_libraries(${name}_test PRIVATE vitrine_${name} GTest::gtest GTest::gtest_main GTest::gmock)
     include(GoogleTest)
     gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
