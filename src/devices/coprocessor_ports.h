@@ -1,10 +1,11 @@
-// The PC's way of reporting x87 exceptions: FERR# of the processor becomes interrupt 13, and a write to port F0h takes
-// it back.
+// The PC's way of reporting x87 exceptions: FERR# of the processor becomes interrupt 13, and a write to port
+// F0h takes it back.
 //
-// Documentation: PC AT technical reference, "Math Coprocessor Controls"; PIIX3 data sheet (290550), "Coprocessor
+// Documentation: PC AT technical reference, "Math Coprocessor Controls"; PIIX3 data sheet (290550),
+// "Coprocessor
 //   Error Register"; SDM Vol. 1, "MS-DOS Compatibility Sub-mode".
-// Ports: F0h (clear busy) and F1h (coprocessor reset, which does no more than F0h here), one byte wide, write only.
-// Implemented: the latch, IGNNE#. Missing: nothing.
+// Ports: F0h (clear busy) and F1h (coprocessor reset, which does no more than F0h here), one byte wide, write
+// only. Implemented: the latch, IGNNE#. Missing: nothing.
 #pragma once
 
 #include <functional>

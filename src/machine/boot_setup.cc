@@ -41,12 +41,14 @@ Result<std::vector<uint8_t>> read_whole(const Descriptor& file, const std::strin
   std::vector<uint8_t> data;
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return std::unexpected(error_from_errno("cannot read", name));
-  if (S_ISREG(status.st_mode)) data.reserve(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), limit) + 1);
+  if (S_ISREG(status.st_mode))
+    data.reserve(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), limit) + 1);
   constexpr size_t kStep = 1 << 20;
   for (;;) {
     const size_t done = data.size();
     if (done > limit) {
-      return std::unexpected(Error{"the file is too large", name, 0, fmt::format("at most {} MiB are possible", limit >> 20)});
+      return std::unexpected(
+          Error{"the file is too large", name, 0, fmt::format("at most {} MiB are possible", limit >> 20)});
     }
     data.resize(done + kStep);
     const ssize_t got = ::read(file.get(), data.data() + done, kStep);
@@ -91,8 +93,9 @@ Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config,
 
   if (firmware::is_linux_image(image)) {
     if (modules.size() > 1) {
-      return std::unexpected(Error{"a Linux kernel takes one initrd", kernel.modules[1].name, 0,
-                                   "several modules are for multiboot kernels; concatenate cpio archives into one file"});
+      return std::unexpected(
+          Error{"a Linux kernel takes one initrd", kernel.modules[1].name, 0,
+                "several modules are for multiboot kernels; concatenate cpio archives into one file"});
     }
     auto plan = firmware::plan_linux_boot(
         {.kernel = image,
@@ -106,15 +109,18 @@ Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config,
   if (firmware::is_multiboot_image(image)) {
     std::string command_line = kernel.name;
     if (!kernel.command_line.empty()) command_line += " " + kernel.command_line;
-    firmware::MultibootBoot boot{.kernel = image, .command_line = command_line, .modules = {}, .low_memory = sizes.below_4g};
-    for (size_t i = 0; i < modules.size(); ++i) boot.modules.push_back({modules[i], kernel.modules[i].command_line});
+    firmware::MultibootBoot boot{
+        .kernel = image, .command_line = command_line, .modules = {}, .low_memory = sizes.below_4g};
+    for (size_t i = 0; i < modules.size(); ++i)
+      boot.modules.push_back({modules[i], kernel.modules[i].command_line});
     auto plan = firmware::plan_multiboot(boot);
     if (!plan) return std::unexpected(in_file(std::move(plan).error(), kernel.name));
     return std::optional(std::move(*plan));
   }
-  const std::string what = firmware::is_elf(image) ? "it is an ELF file without a multiboot header: give the bzImage of a Linux "
-                                                     "kernel (arch/x86/boot/bzImage, not vmlinux)"
-                                                   : "it is neither a bzImage nor a multiboot kernel; a disk image goes to -hda";
+  const std::string what = firmware::is_elf(image)
+                               ? "it is an ELF file without a multiboot header: give the bzImage of a Linux "
+                                 "kernel (arch/x86/boot/bzImage, not vmlinux)"
+                               : "it is neither a bzImage nor a multiboot kernel; a disk image goes to -hda";
   return std::unexpected(Error{"the kernel given with -kernel cannot be booted", kernel.name, 0, what});
 }
 
@@ -122,9 +128,11 @@ namespace {
 
 Result<void> add_boot_rom(devices::FwCfg& fw_cfg, firmware::BootPlan& plan) {
   std::vector<uint16_t> selectors;
-  for (size_t i = 0; i < plan.chunks.size(); ++i) selectors.push_back(static_cast<uint16_t>(kFirstChunkKey + i));
+  for (size_t i = 0; i < plan.chunks.size(); ++i)
+    selectors.push_back(static_cast<uint16_t>(kFirstChunkKey + i));
   std::vector<uint8_t> rom = TRY(firmware::make_boot_rom(plan, selectors));
-  for (size_t i = 0; i < plan.chunks.size(); ++i) fw_cfg.add_item(selectors[i], std::move(plan.chunks[i].data));
+  for (size_t i = 0; i < plan.chunks.size(); ++i)
+    fw_cfg.add_item(selectors[i], std::move(plan.chunks[i].data));
   TRY(fw_cfg.add_file(firmware::kBootRomFile, std::move(rom)));
   const std::string order[] = {firmware::kBootRomBootOrder};
   return fw_cfg.set_boot_order(order);
@@ -141,14 +149,17 @@ Result<void> fill_fw_cfg(devices::FwCfg& fw_cfg, MachineConfig& config, const Me
   fw_cfg.set_boot_menu(config.boot.menu ? 1 : 0);
   fw_cfg.set_irq0_override(1);
   fw_cfg.set_system_states();
-  // SeaBIOS takes this file's presence as the sign of a machine whose power management ports are at 600h, where guests
-  // that know QEMU's `pc` expect them; since it is empty, it makes its own ACPI tables for that place.
+  // SeaBIOS takes this file's presence as the sign of a machine whose power management ports are at 600h,
+  // where guests that know QEMU's `pc` expect them; since it is empty, it makes its own ACPI tables for that
+  // place.
   TRY(fw_cfg.add_file("etc/table-loader", {}));
   if (config.boot.menu_wait_ms != 0) {
     TRY(fw_cfg.add_file("etc/boot-menu-wait", bytes_of<uint64_t>(config.boot.menu_wait_ms)));
   }
-  if (config.firmware_on_serial) TRY(fw_cfg.add_file("etc/sercon-port", bytes_of<uint64_t>(kFirstSerialPort)));
-  for (FirmwareConfigFile& file : config.firmware_files) TRY(fw_cfg.add_file(file.name, std::move(file.contents)));
+  if (config.firmware_on_serial)
+    TRY(fw_cfg.add_file("etc/sercon-port", bytes_of<uint64_t>(kFirstSerialPort)));
+  for (FirmwareConfigFile& file : config.firmware_files)
+    TRY(fw_cfg.add_file(file.name, std::move(file.contents)));
   if (plan) return add_boot_rom(fw_cfg, *plan);
   if (config.boot.strict) {
     const std::string order[] = {"HALT"};

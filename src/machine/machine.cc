@@ -13,11 +13,12 @@ namespace vitrine::machine {
 namespace {
 
 // Most instructions in one slice: some 100 µs, so that timers and the outside are not kept waiting.
-constexpr uint64_t kSliceLimit = 20'000;
+constexpr uint64_t kSliceLimit = 50'000;
 // Fewest: a deadline that is nearer than this is met a little late rather than with many tiny slices.
 constexpr uint64_t kSliceMinimum = 200;
-// For the distance to a deadline in real time. Only an estimate: the loop looks at the clock after each slice.
-constexpr uint64_t kNanosecondsPerInstruction = 8;
+// For the distance to a deadline in real time. Only an estimate: the loop looks at the clock after each
+// slice.
+constexpr uint64_t kNanosecondsPerInstruction = 2;
 
 }  // namespace
 
@@ -39,7 +40,9 @@ Machine::Machine(MachineConfig& config)
       no_reboot_(config.no_reboot),
       no_shutdown_(config.no_shutdown) {}
 
-Machine::~Machine() { set_check_failure_hook(nullptr, nullptr); }
+Machine::~Machine() {
+  set_check_failure_hook(nullptr, nullptr);
+}
 
 Result<void> Machine::build(MachineConfig& config, FileService& files) {
   loop_ = TRY(EventLoop::create());
@@ -53,11 +56,17 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
       ConsoleMultiplexer::Actions{.quit = [this] { end(0); },
                                   .flush_disks =
                                       [this] {
-                                        if (auto flushed = pc_->flush_disks(); !flushed) report(flushed.error());
+                                        if (auto flushed = pc_->flush_disks(); !flushed)
+                                          report(flushed.error());
                                       }});
   pc_ = TRY(Pc::create(config, make_host()));
   if (config.monitor) {
-    monitor_ = std::make_unique<Monitor>(characters_->attach(*config.monitor, FrontEndRole::Monitor), *this, files);
+    monitor_ =
+        std::make_unique<Monitor>(characters_->attach(*config.monitor, FrontEndRole::Monitor), *this, files);
+  }
+  if (config.gdb) {
+    debugger_monitor_ = std::make_unique<Monitor>(nowhere_, *this, files);
+    gdb_ = std::make_unique<debug::GdbServer>(characters_->attach(*config.gdb), *this);
   }
   set_check_failure_hook(
       [](void* context) {
@@ -114,6 +123,7 @@ int Machine::run() {
     report(flushed.error());
     if (status == 0) status = 1;
   }
+  if (gdb_) gdb_->exited(static_cast<uint8_t>(status));
   log_->flush();
   return status;
 }
@@ -182,7 +192,7 @@ void Machine::handle_exit(const Processors::Slice& slice) {
     case cpu::ExitReason::Shutdown: triple_fault(slice.vcpu); break;
     case cpu::ExitReason::Breakpoint:
     case cpu::ExitReason::Watchpoint:
-    case cpu::ExitReason::Stepped: pause(); break;
+    case cpu::ExitReason::Stepped: stop_for_debugger(slice.vcpu, slice.exit); break;
   }
   if (log_->enabled(LogItem::Exit)) {
     const cpu::CpuState& state = pc_->processors().vcpu(slice.vcpu).state();
@@ -196,7 +206,8 @@ void Machine::triple_fault(unsigned vcpu) {
   fmt::print(stderr, "vitrine: triple fault on vCPU {} at {:04x}:{:08x} (CR2 {:08x}, CR3 {:08x}): {}\n", vcpu,
              state.segments[x86::kCs].selector, state.eip, state.cr2, state.cr3,
              no_reboot_ ? "the machine ends" : "the machine is reset");
-  if (log_->enabled(LogItem::CpuReset)) log_->write("triple fault on vCPU {}:\n{}", vcpu, cpu::print_state(state));
+  if (log_->enabled(LogItem::CpuReset))
+    log_->write("triple fault on vCPU {}:\n{}", vcpu, cpu::print_state(state));
   reset();
 }
 
@@ -210,7 +221,8 @@ void Machine::do_reset() {
   reset_requested_ = false;
   if (no_reboot_) return end(0);
   if (log_->enabled(LogItem::CpuReset)) {
-    for (unsigned i = 0; i < cpu_count(); ++i) log_->write("reset, vCPU {}:\n{}", i, cpu::print_state(cpu_state(i)));
+    for (unsigned i = 0; i < cpu_count(); ++i)
+      log_->write("reset, vCPU {}:\n{}", i, cpu::print_state(cpu_state(i)));
   }
   pc_->reset();
   if (state_ == RunState::Shutdown) resume();
@@ -221,17 +233,21 @@ void Machine::power_off() {
   if (!no_shutdown_) return end(0);
   pause();
   state_ = RunState::Shutdown;
+  if (gdb_) gdb_->stopped(0, debug::StopReason::Shutdown);
 }
 
 void Machine::pause() {
-  if (state_ == RunState::Running && real_clock_ != nullptr) real_clock_->stop();
+  if (state_ != RunState::Running) return;
+  if (real_clock_ != nullptr) real_clock_->stop();
   state_ = RunState::Paused;
   log_->flush();
   if (pc_) pc_->processors().kick();
+  if (gdb_) gdb_->stopped(0, debug::StopReason::Paused);
 }
 
 void Machine::resume() {
   if (state_ == RunState::Running) return;
+  pc_->processors().hold({});
   if (real_clock_ != nullptr) real_clock_->start();
   state_ = RunState::Running;
   loop_->wake();
@@ -243,6 +259,8 @@ void Machine::end(int status) {
   loop_->wake();
 }
 
-void Machine::report(const Error& error) { fmt::print(stderr, "vitrine: {}\n", error.message()); }
+void Machine::report(const Error& error) {
+  fmt::print(stderr, "vitrine: {}\n", error.message());
+}
 
 }  // namespace vitrine::machine

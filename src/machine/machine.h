@@ -1,10 +1,12 @@
-// A machine that runs: a PC with its clock, its connections to the outside, and the loop that gives each its turn.
+// A machine that runs: a PC with its clock, its connections to the outside, and the loop that gives each its
+// turn.
 //
-//        ┌─► timers that are due ─► the outside world (EventLoop) ─► a slice of instructions on the next vCPU ─┐
-//        └──────────────◄── all vCPUs idle: wait for the next deadline or the outside ◄─────────────────────────┘
+//        ┌─► timers that are due ─► the outside world (EventLoop) ─► a slice of instructions on the next vCPU
+//        ─┐ └──────────────◄── all vCPUs idle: wait for the next deadline or the outside
+//        ◄─────────────────────────┘
 //
-// One thread does all of it. What devices and users ask for in the middle of a slice (reset, power-off, quit) is noted, the
-// slice is cut short, and the loop acts.
+// One thread does all of it. What devices and users ask for in the middle of a slice (reset, power-off, quit)
+// is noted, the slice is cut short, and the loop acts.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +18,8 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "cpu/cpu_model.h"
+#include "debug/debug_target.h"
+#include "debug/gdb_server.h"
 #include "machine/character_devices.h"
 #include "machine/event_log.h"
 #include "machine/event_loop.h"
@@ -25,11 +29,12 @@
 #include "machine/monitor_target.h"
 #include "machine/pc.h"
 #include "machine/real_clock.h"
+#include "machine/simple_character_backends.h"
 #include "machine/virtual_clock.h"
 
 namespace vitrine::machine {
 
-class Machine final : public MonitorTarget {
+class Machine final : public MonitorTarget, public debug::DebugTarget {
  public:
   /// Takes everything out of `config`. `files` must outlive the machine.
   [[nodiscard]] static Result<std::unique_ptr<Machine>> create(MachineConfig config, FileService& files);
@@ -38,7 +43,7 @@ class Machine final : public MonitorTarget {
   /// Runs to the end of the machine. Returns the status for the process.
   [[nodiscard]] int run();
 
-  // MonitorTarget (machine_monitor.cc)
+  // MonitorTarget and DebugTarget (machine_monitor.cc)
   [[nodiscard]] std::string name() const override { return name_; }
   [[nodiscard]] RunState run_state() const override { return state_; }
   void pause() override;
@@ -49,7 +54,8 @@ class Machine final : public MonitorTarget {
   [[nodiscard]] Clock& clock() override { return *clock_; }
   [[nodiscard]] unsigned cpu_count() const override { return pc_->processors().count(); }
   [[nodiscard]] const cpu::CpuState& cpu_state(unsigned cpu) const override;
-  [[nodiscard]] bool read_virtual(unsigned cpu, VirtualAddress address, std::span<uint8_t> data) const override;
+  [[nodiscard]] bool read_virtual(unsigned cpu, VirtualAddress address,
+                                  std::span<uint8_t> data) const override;
   [[nodiscard]] std::optional<PhysicalAddress> translate(unsigned cpu, VirtualAddress address) const override;
   [[nodiscard]] const memory::PhysicalMap& physical_map() const override { return pc_->memory(); }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
@@ -60,6 +66,17 @@ class Machine final : public MonitorTarget {
   [[nodiscard]] Result<ScreenImage> screenshot() override;
   [[nodiscard]] std::optional<devices::VgaText> text_screen() override;
   [[nodiscard]] std::string describe(Subject subject) const override;
+
+  // DebugTarget alone (machine_debug.cc)
+  void set_cpu_state(unsigned cpu, const cpu::CpuState& state) override;
+  [[nodiscard]] bool write_virtual(unsigned cpu, VirtualAddress address,
+                                   std::span<const uint8_t> data) override;
+  [[nodiscard]] bool read_physical(PhysicalAddress address, std::span<uint8_t> data) const override;
+  [[nodiscard]] bool write_physical(PhysicalAddress address, std::span<const uint8_t> data) override;
+  void set_stop_points(const debug::StopPoints& points) override;
+  [[nodiscard]] bool running() const override { return state_ == RunState::Running; }
+  void resume(const debug::ResumeRequest& request) override;
+  [[nodiscard]] std::string execute_monitor_command(std::string_view line) override;
 
  private:
   explicit Machine(MachineConfig& config);
@@ -73,6 +90,10 @@ class Machine final : public MonitorTarget {
   void handle_exit(const Processors::Slice& slice);
   void wait_idle();
   [[nodiscard]] uint64_t slice_budget() const;
+  void stop_for_debugger(unsigned vcpu, const cpu::Exit& exit);
+  void step(const debug::ResumeRequest& request);
+  [[nodiscard]] cpu::Exit step_one(unsigned vcpu, debug::StepInterrupts interrupts);
+  void apply_debug_requests();
   void do_reset();
   void power_off();
   void triple_fault(unsigned vcpu);
@@ -83,12 +104,17 @@ class Machine final : public MonitorTarget {
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<EventLog> log_;
   std::optional<cpu::CpuModel> model_;
-  RealClock* real_clock_ = nullptr;        // whichever clock_ is
+  RealClock* real_clock_ = nullptr;  // whichever clock_ is
   VirtualClock* virtual_clock_ = nullptr;
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<CharacterDevices> characters_;
   std::unique_ptr<Pc> pc_;
   std::unique_ptr<Monitor> monitor_;
+  NullCharacterBackend nowhere_;
+  std::unique_ptr<Monitor> debugger_monitor_;  // for commands that come through gdb
+  std::unique_ptr<debug::GdbServer> gdb_;
+  debug::StopPoints stop_points_;
+  std::vector<bool> stepping_;  // vCPUs that stop after their next instruction, whenever that comes
 
   RunState state_ = RunState::Paused;
   bool start_paused_ = false;
@@ -98,8 +124,8 @@ class Machine final : public MonitorTarget {
   bool power_off_requested_ = false;
   std::optional<int> end_status_;
   Nanoseconds turn_time_ = 0;  // when timers were last served
-  uint64_t polled_at_ = 0;  // instructions executed at the last look outside
-  std::string roms_;        // `info roms`
+  uint64_t polled_at_ = 0;     // instructions executed at the last look outside
+  std::string roms_;           // `info roms`
 };
 
 }  // namespace vitrine::machine

@@ -7,7 +7,9 @@
 
 namespace vitrine::machine {
 
-const cpu::CpuState& Machine::cpu_state(unsigned cpu) const { return pc_->processors().vcpu(cpu).state(); }
+const cpu::CpuState& Machine::cpu_state(unsigned cpu) const {
+  return pc_->processors().vcpu(cpu).state();
+}
 
 bool Machine::read_virtual(unsigned cpu, VirtualAddress address, std::span<uint8_t> data) const {
   return pc_->processors().vcpu(cpu).debug_read(address, data);
@@ -17,9 +19,13 @@ std::optional<PhysicalAddress> Machine::translate(unsigned cpu, VirtualAddress a
   return pc_->processors().vcpu(cpu).debug_translate(address);
 }
 
-uint32_t Machine::read_port(uint16_t port, unsigned size) { return pc_->ports().read(port, size); }
+uint32_t Machine::read_port(uint16_t port, unsigned size) {
+  return pc_->ports().read(port, size);
+}
 
-void Machine::write_port(uint16_t port, unsigned size, uint32_t value) { pc_->ports().write(port, size, value); }
+void Machine::write_port(uint16_t port, unsigned size, uint32_t value) {
+  pc_->ports().write(port, size, value);
+}
 
 void Machine::press_power_button() {
   if (devices::Piix4Pm* pm = pc_->power_management()) pm->press_power_button();
@@ -30,7 +36,9 @@ void Machine::key_event(devices::Key key, devices::KeyAction action) {
   (void)pc_->keyboard().key(key, action);
 }
 
-void Machine::mouse_move(int dx, int dy, int dz) { pc_->mouse().move(dx, -dy, dz); }
+void Machine::mouse_move(int dx, int dy, int dz) {
+  pc_->mouse().move(dx, -dy, dz);
+}
 
 void Machine::mouse_buttons(uint8_t buttons) {
   using devices::MouseButton;
@@ -41,7 +49,8 @@ void Machine::mouse_buttons(uint8_t buttons) {
 
 Result<ScreenImage> Machine::screenshot() {
   devices::Vga* vga = pc_->vga();
-  if (vga == nullptr) return std::unexpected(Error{"there is no screen", "", 0, "the machine was started with -vga none"});
+  if (vga == nullptr)
+    return std::unexpected(Error{"there is no screen", "", 0, "the machine was started with -vga none"});
   const memory::RamBlock& memory = vga->video_memory();
   const devices::VgaImage image =
       devices::VgaRenderer(vga->state(), {memory.data(), memory.size()}, vga->frame()).render();
@@ -65,14 +74,16 @@ std::optional<devices::VgaText> Machine::text_screen() {
 namespace {
 
 std::string describe_pic(const char* name, const devices::Pic8259a::Snapshot& pic) {
-  return fmt::format("{}: irr={:02x} imr={:02x} isr={:02x} level={:02x} base={:02x} lowest={}{}{}{}{}\n", name, pic.irr, pic.imr,
-                     pic.isr, pic.level_triggered, pic.vector_base, pic.lowest_priority, pic.auto_eoi ? " auto-eoi" : "",
-                     pic.special_mask ? " special-mask" : "", pic.special_fully_nested ? " special-fully-nested" : "",
-                     pic.intr ? " INTR" : "");
+  return fmt::format("{}: irr={:02x} imr={:02x} isr={:02x} level={:02x} base={:02x} lowest={}{}{}{}{}\n",
+                     name, pic.irr, pic.imr, pic.isr, pic.level_triggered, pic.vector_base,
+                     pic.lowest_priority, pic.auto_eoi ? " auto-eoi" : "",
+                     pic.special_mask ? " special-mask" : "",
+                     pic.special_fully_nested ? " special-fully-nested" : "", pic.intr ? " INTR" : "");
 }
 
 std::string describe_interrupt_controllers(const Pc& pc) {
-  std::string text = describe_pic("pic0", pc.pic().master().snapshot()) + describe_pic("pic1", pc.pic().slave().snapshot());
+  std::string text =
+      describe_pic("pic0", pc.pic().master().snapshot()) + describe_pic("pic1", pc.pic().slave().snapshot());
   if (pc.io_apic() == nullptr) return text;
   text += fmt::format("ioapic: id={}\n", pc.io_apic()->id());
   for (unsigned pin = 0; pin < devices::IoApic::kPins; ++pin) {
@@ -90,11 +101,13 @@ std::string describe_interrupt_controllers(const Pc& pc) {
 std::string describe_interrupt_counts(const Pc& pc) {
   std::string text;
   for (unsigned line = 0; line < devices::PicPair::kLines; ++line) {
-    if (const uint64_t count = pc.pic().delivered()[line]) text += fmt::format("pic    {:2}: {}\n", line, count);
+    if (const uint64_t count = pc.pic().delivered()[line])
+      text += fmt::format("pic    {:2}: {}\n", line, count);
   }
   if (pc.io_apic() == nullptr) return text;
   for (unsigned pin = 0; pin < devices::IoApic::kPins; ++pin) {
-    if (const uint64_t count = pc.io_apic()->delivered()[pin]) text += fmt::format("ioapic {:2}: {}\n", pin, count);
+    if (const uint64_t count = pc.io_apic()->delivered()[pin])
+      text += fmt::format("ioapic {:2}: {}\n", pin, count);
   }
   for (unsigned i = 0; i < pc.processors().count(); ++i) {
     text += fmt::format("lapic  {:2}: {}\n", i, pc.processors().apic(i).delivered());
@@ -109,10 +122,12 @@ std::string describe_pci(const Pc& pc) {
     for (unsigned function = 0; function < devices::PciBus::kFunctions; ++function) {
       devices::PciDevice* device = pc.pci()->find(slot, function);
       if (device == nullptr) continue;
-      text += fmt::format("{:02x}.{}: {:04x}:{:04x} class {:06x}\n", slot, function, device->read_config(0, 2),
-                          device->read_config(2, 2), device->read_config(8, 4) >> 8);
+      text +=
+          fmt::format("{:02x}.{}: {:04x}:{:04x} class {:06x}\n", slot, function, device->read_config(0, 2),
+                      device->read_config(2, 2), device->read_config(8, 4) >> 8);
       for (unsigned bar = 0; bar <= devices::PciDevice::kRomBar; ++bar) {
-        if (const auto address = device->bar_address(bar)) text += fmt::format("      BAR {}: {:#x}\n", bar, *address);
+        if (const auto address = device->bar_address(bar))
+          text += fmt::format("      BAR {}: {:#x}\n", bar, *address);
       }
       if (device->interrupt_pin() != 0) {
         text += fmt::format("      INT{}#, line {}{}\n", static_cast<char>('A' + device->interrupt_pin() - 1),
@@ -134,7 +149,7 @@ std::string Machine::describe(Subject subject) const {
     case Subject::Block: return pc_->describe_drives();
     case Subject::Chardev: return characters_->describe();
     case Subject::Roms: return roms_;
-    case Subject::Gdb: return {};
+    case Subject::Gdb: return gdb_ ? gdb_->describe() : std::string();
   }
   return {};
 }

@@ -63,17 +63,19 @@ Result<void> Pc::make_memory(MachineConfig& config) {
   legacy_rom_ = TRY(memory::RamBlock::create("legacy-rom", devices::I440fx::kLegacyRomSize));
   if (!config.bios.file.valid()) return {};
   bios_rom_ = TRY(load_rom(config.bios, kBiosLimit));
-  memory_.add(memory::Placement::rom(PhysicalAddress(kGibibyte4 - bios_rom_->size()), bios_rom_->size(), *bios_rom_, 0,
-                                     devices::kPriorityRam));
+  memory_.add(memory::Placement::rom(PhysicalAddress(kGibibyte4 - bios_rom_->size()), bios_rom_->size(),
+                                     *bios_rom_, 0, devices::kPriorityRam));
   return {};
 }
 
-// A machine without PAM registers has writable memory here, so the ROMs have to be brought back at each reset.
+// A machine without PAM registers has writable memory here, so the ROMs have to be brought back at each
+// reset.
 void Pc::fill_legacy_rom() {
   std::memset(legacy_rom_->data(), 0xff, legacy_rom_->size());
   if (bios_rom_) {
     const uint64_t size = std::min(bios_rom_->size(), kLegacyBiosSize);
-    std::memcpy(legacy_rom_->data() + legacy_rom_->size() - size, bios_rom_->data() + bios_rom_->size() - size, size);
+    std::memcpy(legacy_rom_->data() + legacy_rom_->size() - size,
+                bios_rom_->data() + bios_rom_->size() - size, size);
   }
   if (vga_rom_ && !pci_) std::memcpy(legacy_rom_->data(), vga_rom_->data(), vga_rom_->size());
 }
@@ -93,12 +95,12 @@ void Pc::make_processors(const MachineConfig& config) {
   for (const uint16_t port : {0x20, 0xa0, 0x4d0}) map(port, 2, *pic_);
   if (config.type == MachineType::Pc && host_.model.has(cpu::Feature::Apic)) {
     io_apic_ = std::make_unique<devices::IoApic>(apic_bus_);
-    memory_.add(memory::Placement::mmio(PhysicalAddress(devices::IoApic::kDefaultBase), devices::IoApic::kWindowSize,
-                                        *io_apic_, 0, devices::kPriorityApic));
+    memory_.add(memory::Placement::mmio(PhysicalAddress(devices::IoApic::kDefaultBase),
+                                        devices::IoApic::kWindowSize, *io_apic_, 0, devices::kPriorityApic));
   }
   gsi_ = std::make_unique<devices::GsiRouter>(pic_.get(), io_apic_.get());
-  coprocessor_ports_ = std::make_unique<devices::CoprocessorPorts>(gsi_->connect(kIrqFerr),
-                                                                   [this] { processors_->vcpu(0).set_ignne(); });
+  coprocessor_ports_ = std::make_unique<devices::CoprocessorPorts>(
+      gsi_->connect(kIrqFerr), [this] { processors_->vcpu(0).set_ignne(); });
   map(devices::CoprocessorPorts::kFirstPort, devices::CoprocessorPorts::kPorts, *coprocessor_ports_);
 }
 
@@ -110,7 +112,8 @@ void Pc::make_chipset(const MachineConfig& config) {
     memory_.add(memory::Placement::ram(PhysicalAddress(devices::I440fx::kLegacyRomStart), legacy_rom_->size(),
                                        *legacy_rom_, 0));
     if (ram_->size() > kExtended) {
-      memory_.add(memory::Placement::ram(PhysicalAddress(kExtended), ram_->size() - kExtended, *ram_, kExtended));
+      memory_.add(
+          memory::Placement::ram(PhysicalAddress(kExtended), ram_->size() - kExtended, *ram_, kExtended));
     }
     return;
   }
@@ -124,10 +127,12 @@ void Pc::make_chipset(const MachineConfig& config) {
   piix3_ide_->map_legacy_ports(ports_);
   pci_->attach(*piix3_ide_, kSlotPiix, 1);
   if (config.acpi) {
-    piix4_pm_ = std::make_unique<devices::Piix4Pm>(host_.clock, ports_, gsi_->connect(kIrqAcpi), host_.power_off);
+    piix4_pm_ =
+        std::make_unique<devices::Piix4Pm>(host_.clock, ports_, gsi_->connect(kIrqAcpi), host_.power_off);
     pci_->attach(*piix4_pm_, kSlotPiix, 3);
   }
-  reset_control_ = std::make_unique<devices::ResetControl>([this](devices::ResetControl::Kind) { host_.reset(); });
+  reset_control_ =
+      std::make_unique<devices::ResetControl>([this](devices::ResetControl::Kind) { host_.reset(); });
   pci_->set_reset_control(reset_control_.get());
 }
 
@@ -136,7 +141,8 @@ void Pc::make_isa_devices(MachineConfig& config) {
   pit_ = std::make_unique<devices::Pit8254>(clock, gsi_->connect(kIrqTimer));
   map(0x40, 4, *pit_);
   control_ports_ = std::make_unique<devices::SystemControlPorts>(
-      clock, *pit_, devices::SystemControlPorts::Actions{.set_a20 = [this](bool) { update_a20(); }, .reset = host_.reset});
+      clock, *pit_,
+      devices::SystemControlPorts::Actions{.set_a20 = [this](bool) { update_a20(); }, .reset = host_.reset});
   map(devices::SystemControlPorts::kPortB, 1, *control_ports_);
   map(devices::SystemControlPorts::kPort92, 1, *control_ports_);
   rtc_ = std::make_unique<devices::RtcMc146818>(clock, gsi_->connect(kIrqRtc), config.rtc_start);
@@ -146,7 +152,8 @@ void Pc::make_isa_devices(MachineConfig& config) {
     update_a20();
   };
   i8042_ = std::make_unique<devices::I8042>(
-      ports_, devices::I8042::Lines{.keyboard = gsi_->connect(kIrqKeyboard), .mouse = gsi_->connect(kIrqMouse)},
+      ports_,
+      devices::I8042::Lines{.keyboard = gsi_->connect(kIrqKeyboard), .mouse = gsi_->connect(kIrqMouse)},
       devices::I8042::Outputs{.reset = host_.reset, .a20 = set_keyboard_a20}, &keyboard_, &mouse_);
 
   dma_ = std::make_unique<devices::Dma8237a>(memory_);
@@ -165,12 +172,13 @@ void Pc::make_isa_devices(MachineConfig& config) {
     map(kSerial[i].port, devices::Uart16550a::kPorts, *uarts_.back());
   }
   for (const DebugConsoleConfig& console : config.debug_consoles) {
-    debug_consoles_.push_back(std::make_unique<devices::DebugConsole>(&host_.characters.attach(console.endpoint)));
+    debug_consoles_.push_back(
+        std::make_unique<devices::DebugConsole>(&host_.characters.attach(console.endpoint)));
     map(console.port, 1, *debug_consoles_.back());
   }
   if (config.debug_exit) {
-    debug_exit_ =
-        std::make_unique<devices::DebugExit>([this](uint32_t status) { host_.debug_exit(static_cast<int>(status)); });
+    debug_exit_ = std::make_unique<devices::DebugExit>(
+        [this](uint32_t status) { host_.debug_exit(static_cast<int>(status)); });
     map(config.debug_exit->port, config.debug_exit->count, *debug_exit_, memory::PortWidth::Dword);
   }
   post_code_ = std::make_unique<devices::PostCode>();
@@ -204,7 +212,8 @@ Result<void> Pc::attach_drive(DriveConfig& drive) {
     device = std::move(cdrom);
   } else if (backend != nullptr) {
     device = std::make_unique<devices::AtaDisk>(
-        host_.clock, *backend, devices::AtaIdentity{.model = "VITRINE HARDDISK", .serial = serial, .firmware = "1.0"});
+        host_.clock, *backend,
+        devices::AtaIdentity{.model = "VITRINE HARDDISK", .serial = serial, .firmware = "1.0"});
   } else {
     return {};
   }
@@ -215,7 +224,8 @@ Result<void> Pc::attach_drive(DriveConfig& drive) {
 
 Result<void> Pc::make_drives(MachineConfig& config) {
   if (!piix3_ide_) {
-    constexpr devices::IdeChannel::Ports kPorts[] = {devices::IdeChannel::kPrimary, devices::IdeChannel::kSecondary};
+    constexpr devices::IdeChannel::Ports kPorts[] = {devices::IdeChannel::kPrimary,
+                                                     devices::IdeChannel::kSecondary};
     for (unsigned i = 0; i < 2; ++i) {
       isa_ide_[i] = std::make_unique<devices::IdeChannel>(kPorts[i], gsi_->connect(kIrqIde[i]));
       map(kPorts[i].command, devices::IdeChannel::kCommandPorts, *isa_ide_[i], memory::PortWidth::Dword);
@@ -230,7 +240,9 @@ devices::IdeChannel& Pc::channel(unsigned index) {
   return piix3_ide_ ? piix3_ide_->channel(index) : *isa_ide_[index];
 }
 
-void Pc::update_a20() { memory_.set_a20(keyboard_a20_ || control_ports_->fast_a20()); }
+void Pc::update_a20() {
+  memory_.set_a20(keyboard_a20_ || control_ports_->fast_a20());
+}
 
 void Pc::reset() {
   if (started_) set_boot_order(boot_order_);

@@ -3,8 +3,8 @@
 //
 // Who tells whom (interrupts):
 //
-//   PIT, keyboard, UARTs, RTC, floppy, IDE ──► GsiRouter ──► PicPair ──INTR──► Processors (LINT0 of local APIC 0)
-//   PCI functions ──► PciBus ──► Piix3 ──────►     │
+//   PIT, keyboard, UARTs, RTC, floppy, IDE ──► GsiRouter ──► PicPair ──INTR──► Processors (LINT0 of local
+//   APIC 0) PCI functions ──► PciBus ──► Piix3 ──────►     │
 //                                                  └───────► IoApic ──ApicBus──► local APICs
 #pragma once
 
@@ -53,8 +53,8 @@
 
 namespace vitrine::machine {
 
-/// What a PC asks of the machine around it. Calls may come in the middle of an instruction: they note, and the run
-/// loop acts.
+/// What a PC asks of the machine around it. Calls may come in the middle of an instruction: they note, and
+/// the run loop acts.
 struct PcHost {
   Clock& clock;
   CharacterDevices& characters;
@@ -62,7 +62,8 @@ struct PcHost {
   std::function<void()> reset;
   std::function<void()> power_off;
   std::function<void(int status)> debug_exit;
-  std::function<void(const Error&)> report;  ///< A failure of the host that the guest sees as a failing device.
+  std::function<void(const Error&)>
+      report;  ///< A failure of the host that the guest sees as a failing device.
 };
 
 class Pc final : public Serializable {
@@ -161,9 +162,9 @@ class Pc final : public Serializable {
   std::unique_ptr<devices::Vga> vga_;
   std::unique_ptr<devices::VgaPci> vga_pci_;
 
-  std::vector<Drive> drives_;                                      // before the controllers that use them
+  std::vector<Drive> drives_;                                    // before the controllers that use them
   std::array<std::unique_ptr<devices::IdeChannel>, 2> isa_ide_;  // without PCI
-  std::unique_ptr<devices::Piix3Ide> piix3_ide_;                   // with it
+  std::unique_ptr<devices::Piix3Ide> piix3_ide_;                 // with it
   std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::optional<firmware::DirectEntry> direct_entry_;  // -bios none
   std::string boot_order_;                             // from the first reset on

@@ -11,8 +11,8 @@ namespace {
 constexpr uint64_t kMebibyte = uint64_t{1} << 20;
 constexpr unsigned kSlotVga = 2;  // as QEMU's `pc` has it
 
-// CMOS bytes that PC firmware reads. PC AT technical reference, "Real-Time Clock/CMOS RAM"; those from 30h on as
-// SeaBIOS documents them in src/hw/rtc.h.
+// CMOS bytes that PC firmware reads. PC AT technical reference, "Real-Time Clock/CMOS RAM"; those from 30h on
+// as SeaBIOS documents them in src/hw/rtc.h.
 enum Cmos : uint8_t {
   kCmosFloppyTypes = 0x10,
   kCmosDiskTypes = 0x12,
@@ -68,9 +68,11 @@ void Pc::fill_cmos(const MachineConfig& config) {
   const uint64_t extended = (sizes.below_4g - kMebibyte) >> 10;
   set_cmos16(kCmosExtendedMemory, extended);
   set_cmos16(kCmosExtendedMemoryAgain, extended);
-  set_cmos16(kCmosMemoryAbove16M, sizes.below_4g > 16 * kMebibyte ? (sizes.below_4g - 16 * kMebibyte) >> 16 : 0);
+  set_cmos16(kCmosMemoryAbove16M,
+             sizes.below_4g > 16 * kMebibyte ? (sizes.below_4g - 16 * kMebibyte) >> 16 : 0);
   const uint64_t above = sizes.above_4g >> 16;
-  for (unsigned i = 0; i < 3; ++i) rtc_->set_cmos(kCmosMemoryAbove4G + i, static_cast<uint8_t>(above >> (8 * i)));
+  for (unsigned i = 0; i < 3; ++i)
+    rtc_->set_cmos(kCmosMemoryAbove4G + i, static_cast<uint8_t>(above >> (8 * i)));
   rtc_->set_cmos(kCmosProcessors, static_cast<uint8_t>(config.cpus - 1));
 
   uint8_t types = 0;
@@ -98,7 +100,8 @@ Result<void> Pc::make_display(const MachineConfig& config) {
   std::unique_ptr<memory::RamBlock> rom;
   if (config.vga_bios.file.valid()) {
     constexpr uint64_t kVgaBiosLimit = 0x10000;
-    const std::vector<uint8_t> image = TRY(read_whole(config.vga_bios.file, config.vga_bios.name, kVgaBiosLimit));
+    const std::vector<uint8_t> image =
+        TRY(read_whole(config.vga_bios.file, config.vga_bios.name, kVgaBiosLimit));
     // A base address register's size is a power of two.
     uint64_t size = kPageSize;
     while (size < image.size()) size *= 2;
@@ -125,7 +128,8 @@ Result<void> Pc::prepare_boot(MachineConfig& config) {
     plan.reset();
   }
   if (!plan && !bios_rom_ && !direct_entry_) {
-    return std::unexpected(Error{"there is nothing to start", "-bios none", 0, "give a kernel with -kernel, or leave out -bios"});
+    return std::unexpected(Error{"there is nothing to start", "-bios none", 0,
+                                 "give a kernel with -kernel, or leave out -bios"});
   }
   boot_order_ = config.boot.order;
   fw_cfg_ = std::make_unique<devices::FwCfg>(ports_, memory_);

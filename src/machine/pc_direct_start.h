@@ -7,8 +7,8 @@
 
 namespace vitrine::machine {
 
-/// After Processors::reset(). Leaves the boot processor in 32-bit protected mode at the kernel's entry, the PIC's interrupts
-/// reaching it as if firmware had run.
+/// After Processors::reset(). Leaves the boot processor in 32-bit protected mode at the kernel's entry, the
+/// PIC's interrupts reaching it as if firmware had run.
 void start_directly(const firmware::DirectEntry& entry, memory::PhysicalMap& memory, Processors& processors);
 
 }  // namespace vitrine::machine

@@ -31,7 +31,8 @@ Processors::Processors(Environment environment) : env_(std::move(environment)) {
   const bool has_apic = env_.model.has(cpu::Feature::Apic);
   for (unsigned i = 0; i < env_.count; ++i) {
     auto unit = std::make_unique<Unit>();
-    unit->vcpu = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i});
+    unit->vcpu =
+        std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i});
     units_.push_back(std::move(unit));
   }
   if (!has_apic) return;
@@ -90,7 +91,7 @@ std::optional<Processors::Slice> Processors::run_slice(uint64_t budget) {
   for (unsigned tried = 0; tried < units_.size(); ++tried) {
     current_ = (current_ + 1) % units_.size();
     Unit& unit = *units_[current_];
-    if (unit.idle) continue;
+    if (unit.idle || unit.held) continue;
     return Slice{current_, run_one(current_, budget)};
   }
   return std::nullopt;
@@ -104,7 +105,19 @@ cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
   return exit;
 }
 
-void Processors::kick() { units_[current_]->vcpu->kick(); }
+void Processors::hold(const std::vector<bool>& held) {
+  for (size_t i = 0; i < units_.size(); ++i) units_[i]->held = i < held.size() && held[i];
+}
+
+void Processors::mask_interrupts(unsigned vcpu, bool masked) {
+  Unit& unit = *units_[vcpu];
+  const bool asked = unit.apic ? unit.apic->pending() : intr_;
+  unit.set_intr(asked && !masked);
+}
+
+void Processors::kick() {
+  units_[current_]->vcpu->kick();
+}
 
 uint64_t Processors::executed() const {
   uint64_t sum = 0;
@@ -114,11 +127,14 @@ uint64_t Processors::executed() const {
 
 void Processors::set_irq_line(unsigned line, bool level) {
   CHECK(line == kIntrLine);
+  intr_ = level;
   if (!units_[0]->apic) return units_[0]->set_intr(level);
   for (auto& unit : units_) unit->apic->set_irq_line(devices::LocalApic::kLint0, level);
 }
 
-uint64_t Processors::read_memory(uint64_t offset, unsigned size) { return units_[current_]->apic->read_memory(offset, size); }
+uint64_t Processors::read_memory(uint64_t offset, unsigned size) {
+  return units_[current_]->apic->read_memory(offset, size);
+}
 
 void Processors::write_memory(uint64_t offset, unsigned size, uint64_t value) {
   units_[current_]->apic->write_memory(offset, size, value);
@@ -170,7 +186,7 @@ void Processors::serialize(StateArchive& archive) {
     if (unit->apic) unit->apic->serialize(archive);
     unit->idle = false;
   }
-  archive.field(current_);
+  archive.fields(current_, intr_);
   if (current_ >= units_.size()) {
     archive.reject("a processor that does not exist");
     current_ = 0;

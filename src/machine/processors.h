@@ -1,7 +1,7 @@
 // The virtual processors of a machine, each with its local APIC, and how they take turns.
 //
-// One thread runs them one after the other, a slice of instructions each. Devices are called from inside a slice,
-// on the same thread; what they signal is noticed at the next instruction boundary.
+// One thread runs them one after the other, a slice of instructions each. Devices are called from inside a
+// slice, on the same thread; what they signal is noticed at the next instruction boundary.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ class Processors final : public cpu::ProcessorBus,
     Clock& clock;
     devices::ApicBus& apic_bus;
     const cpu::CpuModel& model;
-    unsigned count = 1;                ///< 1–255
+    unsigned count = 1;                  ///< 1–255
     std::function<void(bool)> set_ferr;  ///< FERR#, on its way to IRQ 13.
   };
 
@@ -59,10 +59,15 @@ class Processors final : public cpu::ProcessorBus,
     unsigned vcpu = 0;
     cpu::Exit exit;
   };
-  /// One slice of at most `budget` instructions on the next vCPU that has something to do. Nothing: all are idle.
+  /// One slice of at most `budget` instructions on the next vCPU that has something to do. Nothing: all are
+  /// idle.
   [[nodiscard]] std::optional<Slice> run_slice(uint64_t budget);
   /// The same on one vCPU alone, for a debugger's single step.
   [[nodiscard]] cpu::Exit run_one(unsigned vcpu, uint64_t budget);
+  /// These vCPUs get no slices until told otherwise (a debugger's wish). Empty: none; else one for each vCPU.
+  void hold(const std::vector<bool>& held);
+  /// Takes maskable interrupts away from a vCPU, or gives it back the level that its controllers ask for.
+  void mask_interrupts(unsigned vcpu, bool masked);
   /// Ends the slice in progress soon. From devices, on the same thread.
   void kick();
 
@@ -94,6 +99,7 @@ class Processors final : public cpu::ProcessorBus,
   struct Unit final : devices::ProcessorSignals {
     std::unique_ptr<cpu::Vcpu> vcpu;
     std::unique_ptr<devices::LocalApic> apic;  // null: the model has none
+    bool held = false;                         // gets no slices
     bool idle = false;                         // its last slice ended in HLT and nothing was signalled since
 
     void set_intr(bool level) override;
@@ -112,6 +118,7 @@ class Processors final : public cpu::ProcessorBus,
   std::vector<std::unique_ptr<Unit>> units_;
   devices::ExternalInterruptSource* pic_ = nullptr;
   std::optional<memory::PlacementId> apic_window_;
+  bool intr_ = false;     // the PIC's wire
   unsigned current_ = 0;  // whose slice it is, or was
 };
 
