@@ -97,7 +97,7 @@ uint16_t port(FuzzInput& input) {
 void step(FuzzInput& input, Board& board) {
   machine::Pc& pc = *board.pc;
   switch (input.below(8)) {
-    case 0: board.clock.advance(uint64_t{input.word()} << input.below(16)); break;
+    case 0: board.clock.advance(uint64_t{input.word()} << input.below(8)); break;
     case 1: (void)pc.processors().run_slice(1 + input.byte()); break;
     case 2:
       if (input.flag()) {
