@@ -1,8 +1,9 @@
 /* Limits and types of data segments: beyond the limit, an access that straddles it, an expand-down segment, a read-only one, a null one,
-   the stack. SDM Vol. 3A, "Limit Checking", "Type Checking". QEMU's TCG checks neither limits nor types of data accesses and does not stop here at all.
+   the stack. SDM Vol. 3A, "Limit Checking", "Type Checking".
 
    Prints, in this order: within (nothing), beyond, straddling, below an expand-down segment, read-only, null, stack.
 
+   TCG: checks neither limits nor types of data accesses
    Expect: 0d:0000 0d:0000 0d:0000 0d:0000 0d:0000 0c:0000 */
 .include "tiny.inc"
 .section .text
