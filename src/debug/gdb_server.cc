@@ -194,8 +194,8 @@ void GdbServer::packet_kill(std::string_view /*arguments*/) {
 
 void GdbServer::packet_restart(std::string_view /*arguments*/) {
   // No reply either; gdb asks for the state afterwards.
-  target_.pause();
   waiting_ = false;
+  target_.pause();
   target_.reset();
   set_stop({.cpu = 0, .signal = kSignalTrap, .detail = {}});
 }
