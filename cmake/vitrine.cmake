@@ -5,7 +5,9 @@
 
 # GCC 12's array-bounds and stringop warnings report accesses in the standard library's containers that cannot happen.
 set(VITRINE_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough -Werror -Wno-array-bounds
-                     -Wno-stringop-overflow -Wno-stringop-overread)
+                     -Wno-stringop-overflow -Wno-stringop-overread $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>
+                     # Clang sees into the headers of GCC's library.
+                     $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 
 add_library(vitrine_options INTERFACE)
 target_include_directories(vitrine_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
