@@ -3,7 +3,7 @@
 # devices_test (every *_test.cc). The DEPENDS lists are the dependency rules of ARCHITECTURE.md: a folder
 # can include only what it names; scripts/check-includes holds the same rules for headers.
 
-# GCC 12's array-bounds and stringop warnings report accesses in the standard library's containers that cannot happen.
+# GCC 12's array-bounds, stringop and restrict warnings report accesses in the standard library's containers that cannot happen.
 set(VITRINE_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough -Werror -Wno-array-bounds
                      -Wno-stringop-overflow -Wno-stringop-overread $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>
                      # Clang sees into the headers of GCC's library.
