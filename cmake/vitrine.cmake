@@ -3,9 +3,10 @@
 # devices_test (every *_test.cc). The DEPENDS lists are the dependency rules of ARCHITECTURE.md: a folder
 # can include only what it names; scripts/check-includes holds the same rules for headers.
 
-# GCC 12's array-bounds, stringop and restrict warnings report accesses in the standard library's containers that cannot happen.
+# GCC 12's array-bounds, stringop and restrict warnings report accesses in the standard library that cannot happen.
 set(VITRINE_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough -Werror -Wno-array-bounds
-                     -Wno-stringop-overflow -Wno-stringop-overread $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>
+                     -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict
+                     $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>
                      # Clang sees into the headers of GCC's library.
                      $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 
