@@ -1,6 +1,7 @@
 /* A reset of the whole machine through port CF9h (PIIX3 data sheet, "Reset Control Register"), 02h then 06h.
    Memory survives it, so the second start knows that it is one; the processor is in its reset state again (the start-up ROM found it so).
 
+   Resets: yes
    Expect: 1 2 */
 .include "tiny.inc"
 .section .text

@@ -1,6 +1,7 @@
 /* A fault while #DF is delivered shuts the processor down; a PC answers with a reset. Memory survives: the guest counts its starts at 80000h.
    SDM Vol. 3A, "Interrupt 8—Double Fault Exception (#DF)".
 
+   Resets: yes
    Expect: start again */
 .include "tiny.inc"
 .section .text

@@ -2,6 +2,7 @@
    #GP(0), not the load of it. Loading GS with a data segment of DPL 0 at CPL 3 is #GP(selector); VERR, VERW, LAR and LSL answer without a fault.
    SDM Vol. 3A, "Privilege Level Checking When Accessing Data Segments", "Null Segment Selector Checking"; Vol. 2, "VERR/VERW", "LAR", "LSL".
 
+   TCG: lets an access through a null selector pass
    Expect: 0000 0d:0000 0d:0010 01 00 0000f300 ffffffff 80:0000 */
 .include "tiny.inc"
 .section .text
