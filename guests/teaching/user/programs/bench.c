@@ -1,5 +1,6 @@
 // bench [name]…: how often in a second the machine can do a few typical things. Every line is
-// `name: count per second`.
+// `name: count per second`. `bench fixed [name]…` does each a fixed number of times, for somebody with a better
+// clock: the lines are `begin name times` and `end name`.
 #include "user/library/pane.h"
 
 enum { kPage = 4096, kPages = 64, kDuration = kTicksPerSecond / 2 };
@@ -94,12 +95,18 @@ struct Benchmark {
   const char* name;
   Work* work;
   int first_times;
+  int fixed_times;
 };
 
 static const struct Benchmark benchmarks[] = {
-    {"system-call", system_call_loop, 1000}, {"fork-exit", fork_exit, 10},       {"fork-exec", fork_exec, 10},
-    {"pipe-ping-pong", ping_pong, 100},      {"page-touch", touch_pages, 1024},  {"compute", compute, 1000},
-    {"copy-page", copy_memory, 1000},        {"write-kibibyte", write_file, 10},
+    {"system-call", system_call_loop, 1000, 100000},
+    {"fork-exit", fork_exit, 10, 1000},
+    {"fork-exec", fork_exec, 10, 400},
+    {"pipe-ping-pong", ping_pong, 100, 10000},
+    {"page-touch", touch_pages, 1024, 40960},
+    {"compute", compute, 1000, 100000},
+    {"copy-page", copy_memory, 1000, 50000},
+    {"write-kibibyte", write_file, 10, 100},
 };
 
 // Doubles the times until they take long enough to be measured.
@@ -121,11 +128,32 @@ static void measure(const struct Benchmark* benchmark) {
   }
 }
 
+static void run_fixed(const struct Benchmark* benchmark) {
+  print("begin %s %u\n", benchmark->name, (uint32_t)benchmark->fixed_times);
+  benchmark->work(benchmark->fixed_times);
+  print("end %s\n", benchmark->name);
+}
+
+static bool is_given(const char* word, int count, char** arguments) {
+  for (int i = 1; i < count; ++i) {
+    if (strcmp(arguments[i], word) == 0) return true;
+  }
+  return false;
+}
+
 int main(int count, char** arguments) {
+  bool fixed = is_given("fixed", count, arguments);
+  bool all = true;
   for (unsigned i = 0; i < sizeof benchmarks / sizeof *benchmarks; ++i) {
-    bool wanted = count < 2;
-    for (int j = 1; j < count; ++j) wanted |= strcmp(arguments[j], benchmarks[i].name) == 0;
-    if (wanted) measure(&benchmarks[i]);
+    if (is_given(benchmarks[i].name, count, arguments)) all = false;
+  }
+  for (unsigned i = 0; i < sizeof benchmarks / sizeof *benchmarks; ++i) {
+    if (!all && !is_given(benchmarks[i].name, count, arguments)) continue;
+    if (fixed) {
+      run_fixed(&benchmarks[i]);
+    } else {
+      measure(&benchmarks[i]);
+    }
   }
   print("bench done\n");
   return 0;
