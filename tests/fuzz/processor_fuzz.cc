@@ -39,6 +39,7 @@ struct Registers : memory::MemoryDevice {
 };
 
 constexpr uint32_t kRegisters = 0x3f0000;
+constexpr uint32_t kHandlers = 0x31000;
 
 struct Machine {
   explicit Machine(TestMode mode) : test(mode, "max,-rdrand,-rdseed") {
@@ -60,6 +61,20 @@ uint32_t address(FuzzInput& input) {
   return input.any_of(kPlaces) + (input.flag() ? input.byte() : 0u) - (input.flag() ? 8u : 0u);
 }
 
+// Exception handlers that go on somewhere in the code, with a stack as at the start, so that one fault is not
+// the end.
+void make_handlers(TestMachine& test) {
+  for (uint32_t vector = 0; vector < 32; ++vector) {
+    const uint32_t at = kHandlers + vector * 16;
+    const uint32_t target = TestMachine::kCode + vector * 37 % 512;
+    test.put<uint8_t>(at, 0xbc);  // mov esp, …
+    test.put<uint32_t>(at + 1, TestMachine::kStack - 0x200);
+    test.put<uint8_t>(at + 5, 0xe9);  // jmp target
+    test.put<uint32_t>(at + 6, target - (at + 10));
+    test.set_gate(vector, at, 0xee00);
+  }
+}
+
 // Descriptors of every type for the selectors behind those of TestMachine; gates lead into the code.
 void make_tables(FuzzInput& input, TestMachine& test) {
   for (uint32_t selector = 0x38; selector < 0x100; selector += 8) {
@@ -76,6 +91,7 @@ void make_tables(FuzzInput& input, TestMachine& test) {
   }
   test.state().gdtr.limit = input.flag() ? 0xff : 0x3f;
   test.trap_exceptions();
+  if (input.below(4) != 0) make_handlers(test);
   for (unsigned vector = 0; vector < 32; ++vector) {
     if (input.below(4) != 0) continue;
     test.put<uint32_t>(TestMachine::kIdt + vector * 8, input.below(0x100) << 16 | (address(input) & 0xffff));
