@@ -62,7 +62,9 @@ Result<machine::RomFile> find_firmware(const RunOptions& options, const std::str
 
 Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& config) {
   if (options.bios.empty()) {
-    config.bios = TRY(find_firmware(options, "bios-256k.bin"));
+    // The larger build of SeaBIOS needs the PCI host bridge to make its lower half visible.
+    const bool pci = config.type == machine::MachineType::Pc;
+    config.bios = TRY(find_firmware(options, pci ? "bios-256k.bin" : "bios.bin"));
   } else if (options.bios.find('/') != std::string::npos || ::access(options.bios.c_str(), F_OK) == 0) {
     config.bios = {options.bios, TRY(open_to_read("the firmware", options.bios))};
   } else {
