@@ -4,6 +4,7 @@
 
    Prints for each #DB: DR6's low 16 bits and the distance of the saved EIP from the instruction (0: a fault).
 
+   TCG: has no GD
    Expect: 0ff1/0 0ff2/5 0ff2/5 0ff8/2 2ff0/0 0400 06:0000 */
 .include "tiny.inc"
 .section .text
@@ -28,7 +29,8 @@ watched:
   movl $1f, start
 1:mov %eax, word
   movl $2f, start
-  mov $0x11, %al
+  mov $0x00d00408, %eax     /* the handler has cleared DR7 */
+  mov %eax, %dr7
 2:mov %eax, word + 3
   mov word, %eax
   mov $0x20000480, %eax     /* G3, I/O of one byte */

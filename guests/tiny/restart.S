@@ -4,6 +4,7 @@
    Prints, for each, a register in the handler (ECX for REP MOVS, else the user's ESP) and the outcome (the word behind the boundary; ESP; ESP; the
    two halves of the sum, whose lower one was still 5554 in the handler).
 
+   TCG: ENTER does not try the end of its frame
    Expect: 00000008 0000beef 00403008 00402fe8 00406004 00405ff0 00005554 00010000 80:0000 */
 .include "tiny.inc"
 .include "paging.inc"

@@ -1,9 +1,10 @@
-/* TF: a #DB trap behind each instruction, none behind one that loads SS or behind the POPF that sets TF, one for every iteration of REP, one behind
-   the INT n as a whole only after its handler has returned. DR6.BS is set. SDM Vol. 3A, "Single-Step Exception Condition"; Vol. 2, "POP", "MOV".
+/* TF: a #DB trap behind each instruction, none behind one that loads SS or behind the POPF that sets TF, one for every iteration of REP, none
+   behind INT n (its handler runs without TF) nor behind the IRET that brings TF back, one behind STI. DR6.BS is set. SDM Vol. 3A, "Single-Step Exception Condition"; Vol. 2, "POP", "MOV".
 
-   Prints the number of traps: two NOPs and PUSHF; MOV SS and the instruction behind it; REP STOSB with ECX = 3; INT 80h; STI and CLI; DR6's bits 15:12.
+   Prints the number of traps: three NOPs and a PUSH; MOV SS and the instruction behind it; REP STOSB with ECX = 3; INT 80h; STI and CLI; DR6's bits 15:12.
 
-   Expect: 4 2 4 3 3 4 */
+   TCG: no trap behind STI
+   Expect: 4 2 4 2 3 4 */
 .include "tiny.inc"
 .section .text
 .macro step_on
