@@ -3,6 +3,7 @@
 
    Prints: the vector, the status word's low byte in the handler (ZE, ES), then a word that shows that the program went on.
 
+   TCG: asserts in the host
    Expect: 2d 84 on */
 .include "tiny.inc"
 .include "pic.inc"
