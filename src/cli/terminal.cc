@@ -29,6 +29,13 @@ static_assert(std::atomic<const TerminalState*>::is_always_lock_free, "read in s
 constexpr std::array kDeadlySignals = {SIGINT,  SIGTERM, SIGHUP, SIGQUIT, SIGABRT,
                                        SIGSEGV, SIGBUS,  SIGILL, SIGFPE};
 
+/// In the background the terminal is another's, and a process that changes its mode is stopped. A terminal that is not
+/// the controlling one has no foreground.
+bool may_change_mode(int fd) {
+  const pid_t foreground = ::tcgetpgrp(fd);
+  return foreground < 0 || foreground == ::getpgrp();
+}
+
 void restore_terminal() {
   if (const TerminalState* state = active_terminal.load()) ::tcsetattr(state->fd, TCSANOW, &state->original);
 }
@@ -49,8 +56,8 @@ void on_stop_signal(int /*signal*/) {
 void on_continue_signal(int /*signal*/) {
   const int saved = errno;
   const TerminalState* state = active_terminal.load();
-  // In the background the terminal is another's; the shell sends SIGCONT again with `fg`.
-  if (state != nullptr && ::tcgetpgrp(state->fd) == ::getpgrp()) ::tcsetattr(state->fd, TCSANOW, &state->raw);
+  // The shell sends SIGCONT again with `fg`.
+  if (state != nullptr && may_change_mode(state->fd)) ::tcsetattr(state->fd, TCSANOW, &state->raw);
   errno = saved;
 }
 
@@ -101,9 +108,8 @@ Result<std::unique_ptr<RawTerminal>> RawTerminal::enter(int fd, TerminalSignals 
   handle(SIGTSTP, on_stop_signal, SA_RESTART);
   handle(SIGCONT, on_continue_signal, SA_RESTART);
   std::unique_ptr<RawTerminal> terminal(new RawTerminal);
-  // A process in the background that changes the terminal's mode is stopped: it is changed when it comes to
-  // the front.
-  if (::tcgetpgrp(fd) == ::getpgrp() && ::tcsetattr(fd, TCSANOW, &active_terminal.load()->raw) != 0) {
+  // In the background, the mode is changed when the process comes to the front.
+  if (may_change_mode(fd) && ::tcsetattr(fd, TCSANOW, &active_terminal.load()->raw) != 0) {
     return std::unexpected(error_from_errno("cannot change the terminal's mode", ""));
   }
   return terminal;
@@ -111,7 +117,7 @@ Result<std::unique_ptr<RawTerminal>> RawTerminal::enter(int fd, TerminalSignals 
 
 RawTerminal::~RawTerminal() {
   const std::unique_ptr<const TerminalState> state(active_terminal.load());
-  if (::tcgetpgrp(state->fd) == ::getpgrp()) ::tcsetattr(state->fd, TCSADRAIN, &state->original);
+  if (may_change_mode(state->fd)) ::tcsetattr(state->fd, TCSADRAIN, &state->original);
   active_terminal = nullptr;
   for (const int signal : kDeadlySignals) stop_handling(signal, on_deadly_signal);
   stop_handling(SIGTSTP, on_stop_signal);

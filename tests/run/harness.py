@@ -5,6 +5,7 @@ usage of each test: NAME_test.py --program PATH --guests FOLDER [--cache FOLDER]
 Status 77: everything was skipped.
 """
 import argparse
+import fcntl
 import os
 import pathlib
 import pty
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -54,6 +56,7 @@ def connect(family, address):
     peer = socket.socket(family)
     peer.settimeout(TIMEOUT)
     wait_until(lambda: peer.connect_ex(address) == 0)
+    peer.settimeout(None)
     return peer
 
 
@@ -108,14 +111,17 @@ class Transcript(threading.Thread):
 
 
 class Session:
-    """A running machine with pipes or a terminal as its standard input and output."""
+    """A running machine with pipes or a terminal as its standard input and output; terminal="controlling" is what a
+    shell gives its commands."""
 
-    def __init__(self, *arguments, terminal=False, program=None, command=("run",), stdin=subprocess.PIPE, **keywords):
+    def __init__(self, *arguments, terminal="", program=None, command=("run",), stdin=subprocess.PIPE, **keywords):
         words = [program or options.program, *command, *map(str, arguments)]
         self.master = self.slave = None
         if terminal:
             self.master, self.slave = pty.openpty()
             stdin = stdout = self.slave
+            if terminal == "controlling":
+                keywords["preexec_fn"] = lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         else:
             stdout = subprocess.PIPE
         self.process = subprocess.Popen(words, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, start_new_session=True,
