@@ -29,8 +29,8 @@ static_assert(std::atomic<const TerminalState*>::is_always_lock_free, "read in s
 constexpr std::array kDeadlySignals = {SIGINT,  SIGTERM, SIGHUP, SIGQUIT, SIGABRT,
                                        SIGSEGV, SIGBUS,  SIGILL, SIGFPE};
 
-/// In the background the terminal is another's, and a process that changes its mode is stopped. A terminal that is not
-/// the controlling one has no foreground.
+/// In the background the terminal is another's, and a process that changes its mode is stopped. A terminal
+/// that is not the controlling one has no foreground.
 bool may_change_mode(int fd) {
   const pid_t foreground = ::tcgetpgrp(fd);
   return foreground < 0 || foreground == ::getpgrp();

@@ -173,13 +173,16 @@ Result<void> write_all(const Descriptor& file, std::span<const uint8_t> data) {
 }
 
 Result<void> save(MonitorSession& session, std::string_view arguments, Reader::Space space) {
+  // The file is cut off first: its leading slash would be taken for a division.
+  const Error usage{"usage: memsave ADDRESS SIZE FILE", ""};
+  arguments = arguments.substr(0, arguments.find_last_not_of(' ') + 1);
+  const size_t space_before_file = arguments.rfind(' ');
+  if (space_before_file == std::string_view::npos) return std::unexpected(usage);
+  const std::string path(arguments.substr(space_before_file + 1));
+  arguments = arguments.substr(0, space_before_file);
   uint64_t address = TRY(take_expression(arguments, session.registers()));
-  arguments.remove_prefix(std::min(arguments.find_first_not_of(' '), arguments.size()));
-  uint64_t size = TRY(take_expression(arguments, session.registers()));
-  arguments.remove_prefix(std::min(arguments.find_first_not_of(' '), arguments.size()));
-  const std::string path = take_word(arguments);
-  if (path.empty() || !arguments.empty())
-    return std::unexpected(Error{"usage: memsave ADDRESS SIZE FILE", ""});
+  if (arguments.find_first_not_of(' ') == std::string_view::npos) return std::unexpected(usage);
+  uint64_t size = TRY(session.evaluate(arguments));
   if (size > kMostSaved) return std::unexpected(Error{"at most 4 GiB at once", ""});
   const Descriptor file = TRY(session.files().create_file(path));
   const Reader reader(session, space);

@@ -67,7 +67,7 @@ class Monitor(harness.TestCase):
         for line, pattern in {
             "help": "screendump", "info": "registers", "help info": "registers", "frobnicate": "no command 'frobnicate'",
             "info frobnicate": "no information on 'frobnicate'", "savevm x": "cannot be saved", "p 1 +": ".",
-            "p/d 6 * 7": "^42$", "p $eip": "0x[0-9a-f]+", "xp/2bx 0xfffffff0": "0xea", "x/i $eip": "0x[0-9a-f]{8}|: ",
+            "p/d 6 * 7": "^42$", "p/x $eip": "0x[0-9a-f]+", "xp/2bx 0xfffffff0": "0xea", "x/i $eip": "0x[0-9a-f]{8}|: ",
             "x/4xw 0xc0100000": "c0100000: 0x[0-9a-f]{8} ", "x 0x0": "[Cc]annot|not mapped|no ", "cpu 1": "^$", "cpu 7": "0 to 1",
             "gva2gpa 0xc0100000": "100000", "info registers -a": "CPU#1", "i/b 0x64": "0x", "": "^$",
         }.items():
