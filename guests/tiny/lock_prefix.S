@@ -3,6 +3,7 @@
 
    Prints the sum that the allowed ones leave, then one #UD for each of the others.
 
+   TCG: lets some of them through
    Expect: 0000000b 06:0000 06:0000 06:0000 06:0000 06:0000 06:0000 */
 .include "tiny.inc"
 .section .text
