@@ -40,6 +40,8 @@ struct CoreEnvironment {
   ProcessorBus& bus;
   const CpuModel& model;
   unsigned index = 0;  ///< Number of the vCPU; 0 is the bootstrap processor.
+  /// Several vCPUs take turns on one thread: PAUSE, the sign of a spinning one, ends its turn.
+  bool takes_turns = false;
 };
 
 /// Reasons to come back to the dispatcher at the next end of a block. Bits of Core::attention.
@@ -70,6 +72,7 @@ struct PendingWrite {
 
 struct Block;
 class CodeCache;
+class Observer;
 
 /// The host's x87 and vector unit in the guest's service (host_unit.h).
 struct HostUnit;
@@ -118,6 +121,7 @@ struct Core {
       0;  ///< Where a failed ending function's fault returns to: its own EIP, unless it says otherwise.
   Operation last_operation = Operation::Invalid;  ///< Of the last ending function.
   DebugRequests debug;
+  Observer* observer = nullptr;  ///< Hears of events; null: nobody.
   std::optional<VirtualAddress> watchpoint_hit;
   std::optional<VirtualAddress> reported_breakpoint;
 

@@ -5,6 +5,7 @@
 
 #include "cpu/access.h"
 #include "cpu/code_segment.h"
+#include "cpu/observer.h"
 #include "cpu/stack_frame.h"
 #include "cpu/task_switch.h"
 #include "cpu/v86.h"
@@ -286,6 +287,7 @@ void deliver(Core& core, const Event& event) {
   // repeat for ever, which the bound says.
   constexpr unsigned kMostAttempts = 8;
   for (unsigned attempt = 0; attempt < kMostAttempts; ++attempt) {
+    if (core.observer != nullptr) core.observer->event(core.env.index, core.state, current);
     note_event(core, current);
     if (deliver_once(core, current)) {
       if (event.kind == EventKind::Nmi) core.state.nmi_blocked = true;
@@ -308,6 +310,7 @@ bool software_interrupt(Core& core, uint8_t vector, EventKind kind) {
     if (route == V86Interrupt::Redirected) return redirect_v86_interrupt(core, vector);
   }
   const Event event{.kind = kind, .vector = static_cast<Vector>(vector)};
+  if (core.observer != nullptr) core.observer->event(core.env.index, core.state, event);
   if (kind == EventKind::PrivilegedSoftwareException) note_event(core, event);
   return deliver_once(core, event);
 }

@@ -219,6 +219,11 @@ constexpr auto conditional_rows(Operation cmov, Operation setcc) {
 
 void no_operation(Core& /*core*/, const Instruction& /*i*/) {}
 
+bool pause(Core& core, const Instruction& /*i*/) {
+  if (core.env.takes_turns) core.leave_after_current(kAttentionKick);
+  return true;
+}
+
 constexpr std::array kOtherRows = {
     plain_row<&lea<uint16_t>>(Operation::Lea, {.location = Location::Memory, .size = 2}),
     plain_row<&lea<uint32_t>>(Operation::Lea, {.location = Location::Memory, .size = 4}),
@@ -232,7 +237,7 @@ constexpr std::array kOtherRows = {
     inline_row<&mov_memory_register<uint32_t>>(Operation::Movnti,
                                                {.location = Location::Memory, .feature = Feature::Sse2}),
     plain_row<&no_operation>(Operation::Nop),
-    plain_row<&no_operation>(Operation::Pause),
+    inline_row<&pause>(Operation::Pause),
     plain_row<&no_operation>(Operation::Prefetch),
     plain_row<&no_operation>(Operation::Prefetchw),
     plain_row<&no_operation>(Operation::Prefetchwt1),

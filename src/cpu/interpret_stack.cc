@@ -93,7 +93,7 @@ bool enter(Core& core, const Instruction& i) {
   top = (top - (i.immediate & 0xffff)) & mask;
   uint32_t linear;
   if (!linearise<Access::Write>(core, x86::kSs, top, kSize, linear)) return false;
-  if (!probe_write(core, linear, 1, current_privilege(core))) return false;
+  if (!probe_write(core, linear, kSize, current_privilege(core))) return false;
   core.set<T>(x86::kEbp, static_cast<T>(frame));
   set_stack_pointer(core, top);
   return true;

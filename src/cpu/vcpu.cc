@@ -13,6 +13,7 @@
 #include "cpu/fetch.h"
 #include "cpu/fpu_state.h"
 #include "cpu/mode.h"
+#include "cpu/observer.h"
 #include "cpu/system.h"
 #include "cpu/translation.h"
 #include "x86/control_registers.h"
@@ -108,6 +109,10 @@ void Vcpu::startup(uint8_t vector) {
   core_->startup_vector = vector;
   core_->leave_after_current(kAttentionStartup);
 }
+void Vcpu::set_observer(Observer* observer) {
+  core_->observer = observer;
+}
+
 void Vcpu::set_ignne() {
   cpu::set_ignne(*core_);
 }
@@ -120,6 +125,9 @@ void Vcpu::send(const Event& event) {
   core_->flags_to_state();
   core_->reported_breakpoint.reset();
   core_->link_slot = nullptr;
+  // A fault uses up budget like an instruction: a handler whose first instruction faults must not keep run()
+  // from ending.
+  if (event.kind == EventKind::Fault && core_->remaining > 0) --core_->remaining;
   deliver(*core_, event);
   core_->flags_from_state();
 }
@@ -219,7 +227,9 @@ Vcpu::Next Vcpu::take_breakpoints(Exit& exit) {
 
 bool Vcpu::must_step() const {
   const CpuState& state = core_->state;
-  return core_->force_step || state.interrupt_shadow || (state.eflags & (x86::kTf | x86::kRf)) != 0;
+  const bool observed = core_->observer != nullptr && core_->observer->wants_instructions();
+  return observed || core_->force_step || state.interrupt_shadow ||
+         (state.eflags & (x86::kTf | x86::kRf)) != 0;
 }
 
 Vcpu::Next Vcpu::take_events(Exit& exit) {
@@ -263,6 +273,10 @@ void Vcpu::execute() {
   const bool step = must_step();
   const StepStart start{core.state.eflags, core.state.interrupt_shadow};
   core.faulted = false;
+  if (core.observer != nullptr && core.observer->wants_instructions()) {
+    core.flags_to_state();
+    core.observer->instruction(core.env.index, core.state);
+  }
   Block* block = fetcher_->block(core, step ? BlockSize::OneInstruction : BlockSize::Full);
   if (block != nullptr && block->count > core.remaining)
     block = fetcher_->block(core, BlockSize::OneInstruction);

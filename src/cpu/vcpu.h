@@ -26,7 +26,7 @@ class Vcpu : public Serializable {
   ~Vcpu() override;
 
   /// Executes at most `budget` instructions: exactly that many, unless there is another reason to stop. A
-  /// delivered interrupt or exception counts as none. Takes pending interrupts first. When a breakpoint
+  /// delivered fault counts as one, an interrupt as none. Takes pending interrupts first. When a breakpoint
   /// stands at the very first instruction it is passed over if the previous exit reported it.
   [[nodiscard]] Exit run(uint64_t budget);
 
@@ -62,6 +62,8 @@ class Vcpu : public Serializable {
   [[nodiscard]] bool debug_read(VirtualAddress address, std::span<uint8_t> data) const;
   [[nodiscard]] bool debug_write(VirtualAddress address, std::span<const uint8_t> data);
   void set_debug_requests(DebugRequests requests);
+  /// Must outlive the processor, or be taken back with nullptr.
+  void set_observer(Observer* observer);
 
   /// Saves and restores everything architectural and pending signals. Only between runs.
   void serialize(StateArchive& archive) override;

@@ -14,7 +14,6 @@ constexpr std::array<LogItemName, static_cast<size_t>(LogItem::Count)> kNames{{
     {LogItem::Exit, "exit", "why a virtual processor stopped running"},
     {LogItem::UnmappedPort, "unimp_port", "accesses to I/O ports that no device answers"},
     {LogItem::UnmappedMemory, "unimp_mem", "accesses to physical addresses that nothing answers"},
-    {LogItem::GuestError, "guest_errors", "what a device was asked to do and its data sheet forbids"},
     {LogItem::Instruction, "in_asm", "each instruction, before it is executed; slow"},
 }};
 

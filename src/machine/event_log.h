@@ -15,16 +15,7 @@
 
 namespace vitrine::machine {
 
-enum class LogItem : uint8_t {
-  Interrupt,
-  CpuReset,
-  Exit,
-  UnmappedPort,
-  UnmappedMemory,
-  GuestError,
-  Instruction,
-  Count
-};
+enum class LogItem : uint8_t { Interrupt, CpuReset, Exit, UnmappedPort, UnmappedMemory, Instruction, Count };
 
 struct LogItemName {
   LogItem item;

@@ -60,6 +60,7 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
                                           report(flushed.error());
                                       }});
   pc_ = TRY(Pc::create(config, make_host()));
+  if (config.log.items != 0) recorder_ = std::make_unique<EventRecorder>(*log_, *pc_);
   if (config.monitor) {
     monitor_ =
         std::make_unique<Monitor>(characters_->attach(*config.monitor, FrontEndRole::Monitor), *this, files);

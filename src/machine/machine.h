@@ -23,6 +23,7 @@
 #include "machine/character_devices.h"
 #include "machine/event_log.h"
 #include "machine/event_loop.h"
+#include "machine/event_recorder.h"
 #include "machine/file_service.h"
 #include "machine/machine_config.h"
 #include "machine/monitor.h"
@@ -57,6 +58,8 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   [[nodiscard]] bool read_virtual(unsigned cpu, VirtualAddress address,
                                   std::span<uint8_t> data) const override;
   [[nodiscard]] std::optional<PhysicalAddress> translate(unsigned cpu, VirtualAddress address) const override;
+  [[nodiscard]] std::optional<DisassembledInstruction> disassemble(
+      unsigned cpu, uint32_t address, std::span<const uint8_t> code) const override;
   [[nodiscard]] const memory::PhysicalMap& physical_map() const override { return pc_->memory(); }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
@@ -93,6 +96,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   void stop_for_debugger(unsigned vcpu, const cpu::Exit& exit);
   void step(const debug::ResumeRequest& request);
   [[nodiscard]] cpu::Exit step_one(unsigned vcpu, debug::StepInterrupts interrupts);
+  void stop_stepping();
   void apply_debug_requests();
   void do_reset();
   void power_off();
@@ -109,6 +113,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<CharacterDevices> characters_;
   std::unique_ptr<Pc> pc_;
+  std::unique_ptr<EventRecorder> recorder_;
   std::unique_ptr<Monitor> monitor_;
   NullCharacterBackend nowhere_;
   std::unique_ptr<Monitor> debugger_monitor_;  // for commands that come through gdb

@@ -29,6 +29,7 @@ void Machine::set_cpu_state(unsigned cpu, const cpu::CpuState& state) {
   cpu::Vcpu& vcpu = pc_->processors().vcpu(cpu);
   vcpu.state() = state;
   vcpu.state_changed();
+  pc_->processors().wake(cpu);
 }
 
 bool Machine::write_virtual(unsigned cpu, VirtualAddress address, std::span<const uint8_t> data) {
@@ -68,6 +69,7 @@ void Machine::apply_debug_requests() {
 
 void Machine::resume(const debug::ResumeRequest& request) {
   if (state_ == RunState::Running || end_status_) return;
+  stop_stepping();
   const auto& actions = request.actions;
   if (std::ranges::find(actions, debug::CpuAction::Step) != actions.end()) return step(request);
   resume();
@@ -113,26 +115,34 @@ cpu::Exit Machine::step_one(unsigned vcpu, debug::StepInterrupts interrupts) {
   Processors& processors = pc_->processors();
   const bool masked = interrupts == debug::StepInterrupts::Masked;
   if (masked) processors.mask_interrupts(vcpu, true);
+  // A request to step, and not only a budget of one: so that a step into an exception stops at the handler's
+  // first instruction, which has not been executed.
+  stepping_.assign(processors.count(), false);
+  stepping_[vcpu] = true;
+  apply_debug_requests();
   cpu::Exit exit;
+  // A kick that came while the machine stood still ends the run before its instruction.
   const uint64_t before = processors.vcpu(vcpu).executed();
-  // An attention that came while the machine stood still may end the first run before its instruction.
-  for (int tries = 0; tries < 4; ++tries) {
+  do {
     exit = processors.run_one(vcpu, 1);
-    if (exit.reason != cpu::ExitReason::Kicked || processors.vcpu(vcpu).executed() != before) break;
-  }
+  } while (exit.reason == cpu::ExitReason::Kicked && processors.vcpu(vcpu).executed() == before);
+  stop_stepping();
   if (masked) processors.mask_interrupts(vcpu, false);
   return exit;
 }
 
 void Machine::stop_for_debugger(unsigned vcpu, const cpu::Exit& exit) {
-  if (!stepping_.empty()) {
-    stepping_.clear();
-    apply_debug_requests();
-  }
+  stop_stepping();
   if (real_clock_ != nullptr) real_clock_->stop();
   state_ = RunState::Paused;
   log_->flush();
   if (gdb_) gdb_->stopped(vcpu, reason_of(exit.reason), exit.address);
+}
+
+void Machine::stop_stepping() {
+  if (stepping_.empty()) return;
+  stepping_.clear();
+  apply_debug_requests();
 }
 
 std::string Machine::execute_monitor_command(std::string_view line) {

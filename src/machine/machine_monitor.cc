@@ -1,6 +1,7 @@
 // What the monitor asks of the machine.
 #include <fmt/format.h>
 
+#include "cpu/disassembler.h"
 #include "devices/vga_renderer.h"
 #include "devices/vga_text.h"
 #include "machine/machine.h"
@@ -17,6 +18,16 @@ bool Machine::read_virtual(unsigned cpu, VirtualAddress address, std::span<uint8
 
 std::optional<PhysicalAddress> Machine::translate(unsigned cpu, VirtualAddress address) const {
   return pc_->processors().vcpu(cpu).debug_translate(address);
+}
+
+std::optional<DisassembledInstruction> Machine::disassemble(unsigned cpu, uint32_t address,
+                                                            std::span<const uint8_t> code) const {
+  if (code.empty()) return std::nullopt;
+  constexpr uint32_t kDefaultSize32 = 1u << 22;
+  const bool wide = (cpu_state(cpu).segments[x86::kCs].attributes & kDefaultSize32) != 0;
+  const cpu::Disassembly text =
+      cpu::disassemble(code, address, wide ? cpu::CodeSize::Bits32 : cpu::CodeSize::Bits16);
+  return DisassembledInstruction{text.length, text.text};
 }
 
 uint32_t Machine::read_port(uint16_t port, unsigned size) {

@@ -1,5 +1,6 @@
 #include "machine/processors.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -31,8 +32,8 @@ Processors::Processors(Environment environment) : env_(std::move(environment)) {
   const bool has_apic = env_.model.has(cpu::Feature::Apic);
   for (unsigned i = 0; i < env_.count; ++i) {
     auto unit = std::make_unique<Unit>();
-    unit->vcpu =
-        std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i});
+    unit->vcpu = std::make_unique<cpu::Vcpu>(
+        cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i, env_.count > 1});
     units_.push_back(std::move(unit));
   }
   if (!has_apic) return;
@@ -92,9 +93,18 @@ std::optional<Processors::Slice> Processors::run_slice(uint64_t budget) {
     current_ = (current_ + 1) % units_.size();
     Unit& unit = *units_[current_];
     if (unit.idle || unit.held) continue;
-    return Slice{current_, run_one(current_, budget)};
+    return Slice{current_, run_one(current_, turn_length(budget))};
   }
   return std::nullopt;
+}
+
+// Turns of one length could end at the same place of a spinning loop for ever, a lock just taken, so that
+// nobody else ever finds it free. The lengths only look random: they are the same on every run.
+uint64_t Processors::turn_length(uint64_t budget) {
+  if (units_.size() == 1) return budget;
+  turn_seed_ = turn_seed_ * 1664525 + 1013904223;
+  const uint64_t limit = std::min(budget, kTurnLimit);
+  return std::max<uint64_t>(1, limit / 2 + (turn_seed_ >> 8) % (limit / 2 + 1));
 }
 
 cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
@@ -186,7 +196,7 @@ void Processors::serialize(StateArchive& archive) {
     if (unit->apic) unit->apic->serialize(archive);
     unit->idle = false;
   }
-  archive.fields(current_, intr_);
+  archive.fields(current_, intr_, turn_seed_);
   if (current_ >= units_.size()) {
     archive.reject("a processor that does not exist");
     current_ = 0;

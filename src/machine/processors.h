@@ -29,6 +29,8 @@ class Processors final : public cpu::ProcessorBus,
                          public Serializable,
                          private devices::ExternalInterruptSource {
  public:
+  /// Most instructions in one turn while there are several vCPUs.
+  static constexpr uint64_t kTurnLimit = 10'000;
   /// Ticks of the guest's time-stamp counter in a second.
   static constexpr uint64_t kTimeStampFrequency = 1'000'000'000;
   /// As an IrqSink: the wire from the PIC's INTR.
@@ -68,6 +70,8 @@ class Processors final : public cpu::ProcessorBus,
   void hold(const std::vector<bool>& held);
   /// Takes maskable interrupts away from a vCPU, or gives it back the level that its controllers ask for.
   void mask_interrupts(unsigned vcpu, bool masked);
+  /// A debugger has changed the vCPU's state: it may have something to do again.
+  void wake(unsigned vcpu) { units_[vcpu]->idle = false; }
   /// Ends the slice in progress soon. From devices, on the same thread.
   void kick();
 
@@ -109,6 +113,7 @@ class Processors final : public cpu::ProcessorBus,
     void startup(uint8_t vector) override;
   };
 
+  [[nodiscard]] uint64_t turn_length(uint64_t budget);
   void place_apic_window();
   /// The PIC's answer to the boot processor's local APIC, which is made before the PIC is known.
   uint8_t acknowledge() override { return pic_->acknowledge(); }
@@ -118,7 +123,8 @@ class Processors final : public cpu::ProcessorBus,
   std::vector<std::unique_ptr<Unit>> units_;
   devices::ExternalInterruptSource* pic_ = nullptr;
   std::optional<memory::PlacementId> apic_window_;
-  bool intr_ = false;     // the PIC's wire
+  bool intr_ = false;  // the PIC's wire
+  uint32_t turn_seed_ = 1;
   unsigned current_ = 0;  // whose slice it is, or was
 };
 

@@ -218,7 +218,10 @@ uint64_t PhysicalMap::read(PhysicalAddress address, unsigned size) const {
     return value;
   }
   const uint64_t ones = ~uint64_t{0} >> (64 - 8 * size);
-  if (region.device == nullptr) return ones;
+  if (region.device == nullptr) {
+    if (unmapped_ != nullptr) unmapped_->unmapped_memory(where.value, size, AccessDirection::Read, 0);
+    return ones;
+  }
   return region.device->read_memory(region.device_offset + (where.value - region.start.value), size) & ones;
 }
 
@@ -236,6 +239,8 @@ void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) 
     std::memcpy(pointer.value, &value, size);
   } else if (region.device != nullptr) {
     region.device->write_memory(region.device_offset + (where.value - region.start.value), size, value);
+  } else if (region.read_block == nullptr && unmapped_ != nullptr) {
+    unmapped_->unmapped_memory(where.value, size, AccessDirection::Write, value);
   }
 }
 

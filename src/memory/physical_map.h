@@ -17,6 +17,7 @@
 
 #include "base/addresses.h"
 #include "memory/ram_block.h"
+#include "memory/unmapped_listener.h"
 
 namespace vitrine::memory {
 
@@ -137,6 +138,8 @@ class PhysicalMap {
   void remove_listener(MapListener& listener);
   void add_write_listener(WriteListener& listener) { write_listeners_.push_back(&listener); }
   void remove_write_listener(WriteListener& listener);
+  /// Told of single accesses (those of processors) that nothing answers. Null: nobody.
+  void set_unmapped_listener(UnmappedListener* listener) { unmapped_ = listener; }
 
   // Access by anyone but a vCPU's fast path: bus masters, loaders, debuggers, and the vCPU's slow path.
 
@@ -171,6 +174,7 @@ class PhysicalMap {
   std::vector<Region> regions_;
   std::vector<MapListener*> listeners_;
   std::vector<WriteListener*> write_listeners_;
+  UnmappedListener* unmapped_ = nullptr;
   uint64_t a20_mask_ = ~uint64_t{0};
   uint64_t generation_ = 0;
   PlacementId next_id_ = 1;

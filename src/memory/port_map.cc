@@ -51,6 +51,7 @@ uint32_t PortMap::read(uint16_t port, unsigned size) {
     const unsigned bytes = piece(at, size - done);
     const uint32_t ones = bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
     const uint16_t slot = slots_[at];
+    if (slot == 0 && unmapped_ != nullptr) unmapped_->unmapped_port(at, bytes, AccessDirection::Read, 0);
     const uint32_t part = slot == 0 ? ones : ranges_[slot - 1].device->read_port(at, bytes) & ones;
     value |= part << (8 * done);
     done += bytes;
@@ -63,8 +64,12 @@ void PortMap::write(uint16_t port, unsigned size, uint32_t value) {
     const auto at = static_cast<uint16_t>(port + done);
     const unsigned bytes = piece(at, size - done);
     const uint32_t ones = bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
-    if (const uint16_t slot = slots_[at])
-      ranges_[slot - 1].device->write_port(at, bytes, (value >> (8 * done)) & ones);
+    const uint32_t part = (value >> (8 * done)) & ones;
+    if (const uint16_t slot = slots_[at]) {
+      ranges_[slot - 1].device->write_port(at, bytes, part);
+    } else if (unmapped_ != nullptr) {
+      unmapped_->unmapped_port(at, bytes, AccessDirection::Write, part);
+    }
     done += bytes;
   }
 }

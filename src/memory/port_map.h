@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "memory/unmapped_listener.h"
+
 namespace vitrine::memory {
 
 /// A device with I/O ports. `port` is the full port number; `size` is 1, 2 or 4 and at most the width that
@@ -35,6 +37,7 @@ class PortMap {
   /// Ports that nobody answers read as all ones; writes to them are lost.
   [[nodiscard]] uint32_t read(uint16_t port, unsigned size);
   void write(uint16_t port, unsigned size, uint32_t value);
+  void set_unmapped_listener(UnmappedListener* listener) { unmapped_ = listener; }
   /// Whether any device answers at the port.
   [[nodiscard]] bool mapped(uint16_t port) const { return slots_[port] != 0; }
 
@@ -52,6 +55,7 @@ class PortMap {
 
   std::vector<Range> ranges_;            // in order of age; slot 0 is nobody
   std::array<uint16_t, 65536> slots_{};  // port → index into ranges_ + 1, or 0
+  UnmappedListener* unmapped_ = nullptr;
 };
 
 }  // namespace vitrine::memory

@@ -54,6 +54,26 @@ TEST(PortMap, WideDeviceTakesWideAccessWhole) {
   EXPECT_EQ(device.accesses, (std::vector<Recorder::Access>{{0xcf8, 4, 0x80000000}, {0xcfe, 2, 0x1234}}));
 }
 
+TEST(PortMap, TellsWhatNobodyAnswers) {
+  struct Listener : UnmappedListener {
+    std::vector<std::string> heard;
+    void unmapped_port(uint16_t port, unsigned size, AccessDirection direction, uint32_t value) override {
+      heard.push_back((direction == AccessDirection::Read ? "r" : "w") + std::to_string(port) + "/" +
+                      std::to_string(size) + "=" + std::to_string(value));
+    }
+    void unmapped_memory(uint64_t, unsigned, AccessDirection, uint64_t) override {}
+  };
+  PortMap ports;
+  Recorder device;
+  Listener listener;
+  ports.map(0x60, 1, device);
+  ports.set_unmapped_listener(&listener);
+  (void)ports.read(0x60, 1);
+  ports.write(0x60, 2, 0x1234);
+  (void)ports.read(0x70, 2);
+  EXPECT_EQ(listener.heard, (std::vector<std::string>{"w97/1=18", "r112/2=0"}));
+}
+
 TEST(PortMap, LatestMappingWinsUntilItGoes) {
   PortMap ports;
   Recorder below;
