@@ -14,25 +14,28 @@ constexpr uint32_t kBig = 1u << 22;  // D/B
 // SDM Vol. 3A, "Limit Checking", "Type Checking". In real mode the hidden attributes count as well: they are
 // what was loaded last, and real-mode loads leave all but base and selector alone (which is what makes "big
 // real mode" work).
-SegmentView view_of(const SegmentRegister& segment, bool check_type) {
-  SegmentView view;
-  view.base = segment.base;
+// Field by field: a view that is built elsewhere and copied is read in wider pieces than it was written.
+void set_view(SegmentView& view, const SegmentRegister& segment, bool check_type) {
   const uint32_t type = segment.attributes >> kTypeShift & 0xf;
   const bool usable = (segment.attributes & 0x9000) == 0x9000;  // present, and not a system segment
-  if (check_type && !usable) return view;
   const bool code = (type & 8) != 0;
-  view.readable = !check_type || !code || (type & 2) != 0;
-  view.writable = !check_type || (!code && (type & 2) != 0);
   const bool expand_down = check_type && !code && (type & 4) != 0;
-  if (expand_down) {
-    view.high = (segment.attributes & kBig) != 0 ? 0xffffffff : 0xffff;
-    view.low = segment.limit + 1;
-    if (segment.limit == 0xffffffff) view.readable = view.writable = false;
-  } else {
-    view.low = 0;
-    view.high = segment.limit;
+  bool readable = !check_type || (usable && (!code || (type & 2) != 0));
+  bool writable = !check_type || (usable && !code && (type & 2) != 0);
+  uint32_t low = 0, high = segment.limit;
+  if (check_type && !usable) {
+    low = 1;
+    high = 0;
+  } else if (expand_down) {
+    high = (segment.attributes & kBig) != 0 ? 0xffffffff : 0xffff;
+    low = segment.limit + 1;
+    if (segment.limit == 0xffffffff) readable = writable = false;
   }
-  return view;
+  view.base = segment.base;
+  view.low = low;
+  view.high = high;
+  view.readable = readable;
+  view.writable = writable;
 }
 
 }  // namespace
@@ -41,8 +44,8 @@ void update_mode(Core& core) {
   const CpuState& state = core.state;
   const bool check_type = core.protected_mode();
   for (unsigned i = 0; i < x86::kSegmentCount; ++i) {
-    const SegmentView view = view_of(state.segments[i], check_type);
-    core.views[i] = view;
+    SegmentView& view = core.views[i];
+    set_view(view, state.segments[i], check_type);
     core.flat[i] =
         view.readable && view.writable && view.base == 0 && view.low == 0 && view.high == 0xffffffff;
   }
