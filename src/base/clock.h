@@ -1,6 +1,6 @@
 // All time that a guest can see goes through one Clock: devices read it and set Timers on it, the vCPU's
 // time-stamp counter is derived from it. Time is real or a function of executed instructions, and no
-// device can tell.
+// device can tell. See docs/time.md.
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 // freed but made to leave behind the current instruction. Blocks link to successors in their own page
 // directly: whatever maps one maps the other. Everything else goes through the jump cache, which is valid for
 // one Core::code_context. A page stays watched after its blocks are gone (another processor may have some);
-// the next write to it by a processor ends that.
+// the next write to it by a processor ends that. See docs/interpreter.md.
 #pragma once
 
 #include <array>

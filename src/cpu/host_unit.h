@@ -7,7 +7,7 @@
 // instruction on until fpu_leave(): Vitrine's own code is compiled for SSE and does not touch them. What
 // could (long double in a device, in a library) runs only after fpu_leave(). XMM registers and MXCSR are
 // never resident: each instruction loads what it names. The last instruction's and operand's addresses are
-// always in core.state.fpu: the host's would be those of stubs.
+// always in core.state.fpu: the host's would be those of stubs. See docs/host-unit.md.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // What a debugger outside the guest wants to know of a machine and to do to it. The machine implements it;
 // the gdb server and its tests need nothing else. Everything happens on the machine's own thread, between
-// slices of guest execution. vCPUs are numbered from 0 here (gdb's threads from 1).
+// slices of guest execution. vCPUs are numbered from 0 here (gdb's threads from 1). See docs/debugging.md.
 #pragma once
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 // cascade leaves that pin free). Interrupts 16–23 reach the I/O APIC alone.
 //
 // Each wire that connect() gives out is a source of its own; the sources of one interrupt are ORed, so
-// that devices can share it.
+// that devices can share it. See docs/interrupts.md.
 #pragma once
 
 #include <array>

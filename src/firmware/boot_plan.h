@@ -2,7 +2,7 @@
 //
 // The same plan is carried out in one of two ways: by a small option ROM of ours (boot_rom.h) after the BIOS
 // has run, so that the kernel finds memory map, ACPI tables and BIOS services; or, with -bios none, directly
-// before the first instruction (direct_boot.h).
+// before the first instruction (direct_boot.h). See docs/booting.md.
 #pragma once
 
 #include <cstdint>

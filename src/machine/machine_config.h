@@ -1,6 +1,6 @@
 // Everything a machine is built from: values and open descriptors, never a path. Whoever fills it in
 // (cli/) has opened every file, terminal and socket already; whoever builds from it may run where nothing
-// can be opened any more.
+// can be opened any more. See docs/two-steps.md.
 #pragma once
 
 #include <cstddef>

@@ -8,7 +8,7 @@
 // regions anew, raises generation() and tells every listener, which then forgets cached translations.
 //
 // Every write to guest memory that does not come from a vCPU's own fast path (DMA, loaders, debugger)
-// goes through write() or note_write(), which tells the watcher of the page.
+// goes through write() or note_write(), which tells the watcher of the page. See docs/memory.md.
 #pragma once
 
 #include <cstdint>
