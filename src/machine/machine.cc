@@ -148,12 +148,18 @@ void Machine::turn() {
   run_processors();
 }
 
+// A round: each vCPU that has something to do gets a slice before timers are looked at again. So a guest that
+// is catching up with its clock has every processor take one tick before the next one comes.
 void Machine::run_processors() {
-  const auto slice = pc_->processors().run_slice(slice_budget());
-  if (slice) {
+  for (unsigned i = 0; i < pc_->processors().count(); ++i) {
+    const auto slice = pc_->processors().run_slice(slice_budget());
+    if (!slice) {
+      if (i == 0) wait_idle();
+      return;
+    }
     handle_exit(*slice);
-  } else {
-    wait_idle();
+    if (end_status_ || state_ != RunState::Running || reset_requested_ || power_off_requested_) return;
+    if (virtual_clock_ != nullptr && clock_->next_deadline().value_or(UINT64_MAX) <= clock_->now()) return;
   }
 }
 
