@@ -38,8 +38,8 @@ class Clock {
  protected:
   /// Called when the earliest deadline has moved forward, so that a running vCPU slice can be cut short.
   virtual void deadline_moved() {}
-  /// While timers are being fired, the time they are fired for: a clock that stops at deadlines stays there until the
-  /// callbacks have run.
+  /// While timers are being fired, the time they are fired for: a clock that stops at deadlines stays there
+  /// until the callbacks have run.
   [[nodiscard]] std::optional<Nanoseconds> serving() const { return serving_; }
 
  private:

@@ -49,7 +49,7 @@ Result<void> take_socket_properties(CharacterOptions& device, PropertyList& prop
 Result<void> split_address(std::string_view option, std::string_view text, CharacterOptions& device) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) {
-    return std::unexpected(Error{fmt::format("{}: tcp needs HOST:PORT, not", option), std::string(text)});
+    return std::unexpected(Error{fmt::format("{}: tcp needs HOST:PORT", option), std::string(text)});
   }
   device.host = text.substr(0, colon);
   device.port = text.substr(colon + 1);

@@ -117,6 +117,11 @@ Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config,
     if (!plan) return std::unexpected(in_file(std::move(plan).error(), kernel.name));
     return std::optional(std::move(*plan));
   }
+  if (firmware::is_elf(image)) {
+    // What an ELF file of another machine is, the reader says best.
+    if (auto elf = firmware::read_elf(image); !elf)
+      return std::unexpected(in_file(std::move(elf).error(), kernel.name));
+  }
   const std::string what = firmware::is_elf(image)
                                ? "it is an ELF file without a multiboot header: give the bzImage of a Linux "
                                  "kernel (arch/x86/boot/bzImage, not vmlinux)"

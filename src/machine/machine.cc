@@ -16,6 +16,8 @@ namespace {
 constexpr uint64_t kSliceLimit = 50'000;
 // Fewest: a deadline that is nearer than this is met a little late rather than with many tiny slices.
 constexpr uint64_t kSliceMinimum = 200;
+// A guest that triple-faults again and again must not flood the user's terminal.
+constexpr uint64_t kTripleFaultsReported = 5;
 // For the distance to a deadline in real time. Only an estimate: the loop looks at the clock after each
 // slice.
 constexpr uint64_t kNanosecondsPerInstruction = 2;
@@ -210,9 +212,13 @@ void Machine::handle_exit(const Processors::Slice& slice) {
 
 void Machine::triple_fault(unsigned vcpu) {
   const cpu::CpuState& state = pc_->processors().vcpu(vcpu).state();
-  fmt::print(stderr, "vitrine: triple fault on vCPU {} at {:04x}:{:08x} (CR2 {:08x}, CR3 {:08x}): {}\n", vcpu,
-             state.segments[x86::kCs].selector, state.eip, state.cr2, state.cr3,
-             no_reboot_ ? "the machine ends" : "the machine is reset");
+  if (++triple_faults_ <= kTripleFaultsReported) {
+    fmt::print(
+        stderr, "vitrine: triple fault on vCPU {} at {:04x}:{:08x} (CR2 {:08x}, CR3 {:08x}): {}{}\n", vcpu,
+        state.segments[x86::kCs].selector, state.eip, state.cr2, state.cr3,
+        no_reboot_ ? "the machine ends" : "the machine is reset",
+        triple_faults_ == kTripleFaultsReported ? "; further ones are reported by -d cpu_reset only" : "");
+  }
   if (log_->enabled(LogItem::CpuReset))
     log_->write("triple fault on vCPU {}:\n{}", vcpu, cpu::print_state(state));
   reset();

@@ -130,6 +130,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   std::optional<int> end_status_;
   Nanoseconds turn_time_ = 0;  // when timers were last served
   uint64_t polled_at_ = 0;     // instructions executed at the last look outside
+  uint64_t triple_faults_ = 0;
   std::string roms_;           // `info roms`
 };
 
