@@ -10,29 +10,72 @@
 
 namespace vitrine::cpu {
 
-/// Features that CPUID shows and the processor then really has; without its feature an instruction is #UD or has its older
-/// meaning. Bits of CpuModel::features.
+/// Features that CPUID shows and the processor then really has; without its feature an instruction is #UD or
+/// has its older meaning. Bits of CpuModel::features.
 enum class Feature : uint8_t {
-  Fpu, Vme, De, Pse, Tsc, Msr, Pae, Mce, Cx8, Apic, Sep, Mtrr, Pge, Cmov, Pat, Pse36, Clflush, Mmx, Fxsr, Sse, Sse2,
-  Sse3, Pclmulqdq, Monitor, Ssse3, Sse41, Sse42, Movbe, Popcnt, Aes, Rdrand, Rdseed, TscDeadline, Nx, Abm, Bmi1, Bmi2, Adx, Rdtscp,
-  Sha, Xsave, Hypervisor, Count
+  Fpu,
+  Vme,
+  De,
+  Pse,
+  Tsc,
+  Msr,
+  Pae,
+  Mce,
+  Cx8,
+  Apic,
+  Sep,
+  Mtrr,
+  Pge,
+  Cmov,
+  Pat,
+  Pse36,
+  Clflush,
+  Mmx,
+  Fxsr,
+  Sse,
+  Sse2,
+  Sse3,
+  Pclmulqdq,
+  Monitor,
+  Ssse3,
+  Sse41,
+  Sse42,
+  Movbe,
+  Popcnt,
+  Aes,
+  Rdrand,
+  Rdseed,
+  TscDeadline,
+  Nx,
+  Abm,
+  Bmi1,
+  Bmi2,
+  Adx,
+  Rdtscp,
+  Sha,
+  Xsave,
+  Hypervisor,
+  Count
 };
 
 class CpuModel {
  public:
-  /// `specification` as `-cpu` takes it: a model's name, then `,+feature`, `,-feature`, `,feature=on|off`. A feature whose
-  /// instructions this host lacks is left out of "max" and is an error when asked for by name.
+  /// `specification` as `-cpu` takes it: a model's name, then `,+feature`, `,-feature`, `,feature=on|off`. A
+  /// feature whose instructions this host lacks is left out of "max" and is an error when asked for by name.
   [[nodiscard]] static Result<CpuModel> create(std::string_view specification);
   /// Name and one-line description of each model, for `-cpu help`.
   [[nodiscard]] static std::vector<std::pair<std::string, std::string>> list();
 
-  [[nodiscard]] bool has(Feature feature) const { return (features_ >> static_cast<unsigned>(feature) & 1) != 0; }
+  [[nodiscard]] bool has(Feature feature) const {
+    return (features_ >> static_cast<unsigned>(feature) & 1) != 0;
+  }
   [[nodiscard]] const std::string& name() const { return name_; }
 
   struct Leaf {
     uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
   };
-  /// What CPUID returns, apart from what depends on the processor (APIC ID, OSXSAVE): the caller fills that in.
+  /// What CPUID returns, apart from what depends on the processor (APIC ID, OSXSAVE): the caller fills that
+  /// in.
   [[nodiscard]] Leaf cpuid(uint32_t leaf, uint32_t subleaf) const;
 
  private:

@@ -35,9 +35,10 @@ enum class Activity : uint8_t { Running, Halted, Shutdown, WaitForStartup };
 
 /// x87, MMX and SSE state.
 struct alignas(16) FloatingPointState {
-  std::array<std::array<uint8_t, 16>, 8> registers{};  ///< R0–R7 physical (not ST-relative); 10 bytes used of each.
+  std::array<std::array<uint8_t, 16>, 8>
+      registers{};  ///< R0–R7 physical (not ST-relative); 10 bytes used of each.
   uint16_t control = 0x37f;
-  uint16_t status = 0;  ///< With TOP in bits 11–13.
+  uint16_t status = 0;    ///< With TOP in bits 11–13.
   uint16_t tag = 0xffff;  ///< Full two-bit tags of R0–R7, as FNSTENV stores them.
   uint16_t opcode = 0;    ///< Last opcode, 11 bits.
   uint32_t instruction_pointer = 0;
@@ -46,7 +47,8 @@ struct alignas(16) FloatingPointState {
   uint16_t data_segment = 0;
   uint32_t mxcsr = 0x1f80;
   alignas(16) std::array<std::array<uint8_t, 16>, 8> xmm{};
-  alignas(16) std::array<std::array<uint8_t, 16>, 8> ymm_high{};  ///< Upper halves; used where CPUID shows AVX.
+  alignas(
+      16) std::array<std::array<uint8_t, 16>, 8> ymm_high{};  ///< Upper halves; used where CPUID shows AVX.
 
   bool operator==(const FloatingPointState&) const = default;
 };

@@ -175,7 +175,8 @@ bool verw(Core& core, const Instruction& i) {
 bool arpl(Core& core, const Instruction& i) {
   if (!core.protected_mode()) return core.raise(Vector::InvalidOpcode);
   const Selector source(core.get<uint16_t>(i.reg));
-  // Memory is read first and written only when the RPL changes: a page fault of the read says so in its error code.
+  // Memory is read first and written only when the RPL changes: a page fault of the read says so in its error
+  // code.
   uint16_t value = 0;
   if (i.is_memory) {
     if (!load_operand(core, i, value)) return false;
@@ -186,8 +187,10 @@ bool arpl(Core& core, const Instruction& i) {
   const bool raised = destination.rpl() < source.rpl();
   if (raised) {
     const uint16_t result = destination.with_rpl(source.rpl()).value;
-    if (!i.is_memory) core.set<uint16_t>(i.rm, result);
-    else if (!store_operand(core, i, result)) return false;
+    if (!i.is_memory)
+      core.set<uint16_t>(i.rm, result);
+    else if (!store_operand(core, i, result))
+      return false;
   }
   set_zero_flag(core, raised);
   return true;

@@ -26,8 +26,8 @@ class CharacterBackend {
  public:
   virtual ~CharacterBackend() = default;
 
-  /// Sends bytes outside. Never blocks: what the outside cannot take yet is queued, bounded; what does not fit is
-  /// dropped, as on a wire nobody reads.
+  /// Sends bytes outside. Never blocks: what the outside cannot take yet is queued, bounded; what does not
+  /// fit is dropped, as on a wire nobody reads.
   virtual void send(std::span<const uint8_t> data) = 0;
   /// At most one receiver; nullptr removes it.
   virtual void set_receiver(CharacterReceiver* receiver) = 0;

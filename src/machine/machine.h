@@ -131,7 +131,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   Nanoseconds turn_time_ = 0;  // when timers were last served
   uint64_t polled_at_ = 0;     // instructions executed at the last look outside
   uint64_t triple_faults_ = 0;
-  std::string roms_;           // `info roms`
+  std::string roms_;  // `info roms`
 };
 
 }  // namespace vitrine::machine

@@ -1,5 +1,5 @@
-#include "devices/key_names.h"
 #include "machine/monitor_commands.h"
+#include "devices/key_names.h"
 
 #include <algorithm>
 #include <array>
@@ -100,7 +100,8 @@ Result<void> send_keys(MonitorSession& session, std::string_view arguments) {
   if (hold < 1 || hold > kLongestHoldMs) {
     return std::unexpected(Error{fmt::format("keys are held from 1 to {} milliseconds", kLongestHoldMs), ""});
   }
-  return session.send_keys(TRY(devices::parse_key_chord(keys)), static_cast<Nanoseconds>(hold) * kMillisecond);
+  return session.send_keys(TRY(devices::parse_key_chord(keys)),
+                           static_cast<Nanoseconds>(hold) * kMillisecond);
 }
 
 void command_sendkey(MonitorSession& session, std::string_view arguments) {

@@ -1,9 +1,9 @@
 // Guest time that runs with the host's monotonic clock, and stands still while the machine is paused.
 //
-// It never runs past a deadline that has not been served: when the host was late (it ran something else), time
-// stops at the earliest deadline until run_due_timers() was called, then goes on to the next. So the guest sees each tick
-// of its timers, in order and with all its clocks agreeing, and catches up with the host one tick at a time. What it
-// lags behind by more than kLagLimit it jumps over.
+// It never runs past a deadline that has not been served: when the host was late (it ran something else),
+// time stops at the earliest deadline until run_due_timers() was called, then goes on to the next. So the
+// guest sees each tick of its timers, in order and with all its clocks agreeing, and catches up with the host
+// one tick at a time. What it lags behind by more than kLagLimit it jumps over.
 #pragma once
 
 #include <functional>
@@ -45,7 +45,9 @@ class RealClock final : public Clock {
   }
 
   /// Where guest time would be if nothing held it up.
-  [[nodiscard]] Nanoseconds host_time() const { return running_ ? elapsed_ + (source_() - started_) : elapsed_; }
+  [[nodiscard]] Nanoseconds host_time() const {
+    return running_ ? elapsed_ + (source_() - started_) : elapsed_;
+  }
 
   Source source_;
   std::function<void()> listener_;

@@ -28,7 +28,7 @@ inline constexpr uint32_t kId = 1u << 21;
 /// The six that arithmetic changes.
 inline constexpr uint32_t kArithmeticFlags = kCf | kPf | kAf | kZf | kSf | kOf;
 /// Every bit that exists.
-inline constexpr uint32_t kFlagsDefined = kArithmeticFlags | kTf | kIf | kDf | kIopl | kNt | kRf | kVm | kAc | kVif |
-                                          kVip | kId | kFlagsFixed;
+inline constexpr uint32_t kFlagsDefined =
+    kArithmeticFlags | kTf | kIf | kDf | kIopl | kNt | kRf | kVm | kAc | kVif | kVip | kId | kFlagsFixed;
 
 }  // namespace vitrine::x86
