@@ -1,0 +1,196 @@
+"""One virtual machine as a person sees it: a serial line to read and type on, a monitor, a screen, an end.
+
+Knows nothing of guests. Vitrine and QEMU take the same options, so that one class drives both.
+"""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
+BIOS_TEXT = 0xB8000  # VGA text memory: two bytes a character, 80 columns, 25 lines.
+
+
+class GuestFailed(Exception):
+    """The guest did not do what is expected of it."""
+
+
+def plain(text, separator=" "):
+    """A terminal's text as one stream of words, its control sequences replaced."""
+    return ESCAPES.sub(separator, text).replace("\r", "")
+
+
+def find(pattern, text):
+    """Searches what a terminal was sent. Control sequences may stand between words, or within one."""
+    return re.search(pattern, plain(text), re.M) or re.search(pattern, plain(text, ""), re.M)
+
+
+class Machine:
+    def __init__(self, command, options, log_path, limit):
+        self._deadline = time.monotonic() + limit
+        self._folder = tempfile.mkdtemp(prefix="vitrine-guest-")
+        self._monitor_path = os.path.join(self._folder, "monitor")
+        self._monitor = None
+        self._text = ""
+        self._position = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self.is_qemu = "qemu" in os.path.basename(command[0])
+        self._log = open(log_path, "wb")
+        arguments = command + ["-monitor", f"unix:{self._monitor_path},server=on,wait=off"] + options
+        self._log.write((" ".join(arguments) + "\n").encode())
+        self._log.flush()
+        self.started = time.monotonic()
+        self.last_seen = self.started
+        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        while True:
+            piece = os.read(self._process.stdout.fileno(), 65536)
+            with self._changed:
+                if piece:
+                    self._log.write(piece)
+                    self._log.flush()
+                    self._text += piece.decode("utf-8", "replace")
+                self._closed = not piece
+                self._changed.notify_all()
+            if not piece:
+                return
+
+    def close(self):
+        """Ends the machine, if it has not ended by itself."""
+        if self._monitor:
+            self._monitor.close()
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGKILL)
+                self._process.wait()
+        self._thread.join(10)
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # The serial line.
+
+    def expect(self, pattern):
+        """Waits for a regular expression on the serial line, after what was found before. Gives the match."""
+        with self._changed:
+            while True:
+                match = find(pattern, self._text[self._position :])
+                if match:
+                    self._position = self._end_of(pattern)
+                    self.last_seen = time.monotonic()
+                    return match
+                left = self._deadline - time.monotonic()
+                if self._closed:
+                    status = self._process.wait()
+                    raise GuestFailed(f"the machine ended (status {status}) before '{pattern}'\n{self.tail()}")
+                if left <= 0:
+                    raise GuestFailed(f"'{pattern}' did not come in time\n{self.tail()}")
+                self._changed.wait(min(left, 1))
+
+    def _end_of(self, pattern):
+        """The first position in the raw text with which the pattern is complete."""
+        low, high = self._position, len(self._text)
+        while low < high:
+            middle = (low + high) // 2
+            if find(pattern, self._text[self._position : middle]):
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def type(self, text):
+        """Types on the serial line, a key at a time: the FIFO of the UART holds 16."""
+        for character in text:
+            self._process.stdin.write(character.encode())
+            self._process.stdin.flush()
+            time.sleep(0.02)
+
+    def tail(self, lines=12):
+        return "\n".join(line.rstrip() for line in plain(self._text).split("\n")[-lines:])
+
+    # The monitor.
+
+    def monitor(self, command):
+        if not self._monitor:
+            self._monitor = socket.socket(socket.AF_UNIX)
+            self._monitor.settimeout(10)
+            while True:
+                try:
+                    self._monitor.connect(self._monitor_path)
+                    break
+                except OSError:
+                    if self._process.poll() is not None or time.monotonic() > self._deadline:
+                        raise GuestFailed("the machine's monitor cannot be reached") from None
+                    time.sleep(0.05)
+            self._monitor_answer()
+        self._monitor.sendall(command.encode() + b"\n")
+        return self._monitor_answer()
+
+    def _monitor_answer(self):
+        answer = b""
+        while not answer.endswith((b"(qemu) ", b"(vitrine) ")):
+            try:
+                piece = self._monitor.recv(65536)
+            except OSError:
+                piece = b""
+            if not piece:
+                raise GuestFailed("the monitor does not answer: " + plain(answer.decode("utf-8", "replace")))
+            answer += piece
+        return plain(answer.decode("utf-8", "replace"))
+
+    def screen(self):
+        """The text on the VGA screen."""
+        if not self.is_qemu:
+            return self.monitor("info screen")
+        answer = self.monitor(f"xp /4000bx {BIOS_TEXT:#x}")
+        cells = [int(byte, 16) for line in answer.split("\n") if ": 0x" in line for byte in line.split(":")[1].split()]
+        text = "".join(chr(code) if 32 <= code < 127 else " " for code in cells[::2])
+        return "\n".join(text[start : start + 80].rstrip() for start in range(0, len(text), 80))
+
+    def expect_screen(self, pattern):
+        """Waits for a regular expression on the screen."""
+        while True:
+            text = self.screen()
+            match = re.search(pattern, text, re.M)
+            if match:
+                self.last_seen = time.monotonic()
+                return match
+            if self._process.poll() is not None:
+                raise GuestFailed(f"the machine ended before '{pattern}' was on its screen")
+            if time.monotonic() > self._deadline:
+                raise GuestFailed(f"'{pattern}' did not come to the screen; it shows\n{text}")
+            time.sleep(0.2)
+
+    def press(self, *keys):
+        for key in keys:
+            self.monitor(f"sendkey {key} 30")
+            time.sleep(0.1)
+
+    # The end.
+
+    def expect_end(self, status=0):
+        """Waits until the machine has ended by itself."""
+        try:
+            actual = self._process.wait(max(1, self._deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise GuestFailed(f"the machine did not end\n{self.tail()}") from None
+        self.last_seen = time.monotonic()
+        if actual != status:
+            raise GuestFailed(f"the machine ended with status {actual}, not {status}\n{self.tail()}")
+
+    def seconds(self):
+        """From power-on to the last thing that was expected and came."""
+        return self.last_seen - self.started

@@ -1,0 +1,281 @@
+"""The rows of the ladder: what each guest is booted from, and the point at which it has done what it must.
+
+A row's function gets a Session, starts a machine, and talks with it; it returns what was reached. It raises
+GuestFailed when the guest does something else, MissingGuest when the guest is not installed.
+"""
+import dataclasses
+import pathlib
+import subprocess
+import zlib
+from typing import Callable
+
+import images
+from machine import GuestFailed
+
+TUNED = "console=ttyS0 acpi=off noapic nolapic pci=off cryptomgr.notests noisapnp edd=off nokaslr mitigations=off panic=-1"
+SERIAL = ["-display", "none", "-serial", "stdio"]  # the guest has a serial driver of its own
+CONSOLE = ["-nographic"]  # the BIOS's screen is on the serial line as well
+USERLAND = r"vitrine: userland reached on (6\S*)"
+
+
+@dataclasses.dataclass
+class Row:
+    number: str
+    name: str
+    guest: str
+    function: Callable
+    quick: bool = False  # one of the tests that every change runs
+
+
+# Firmware and boot loaders.
+
+
+def u_boot(session):
+    rom = images.package_file(images.UBOOT, "u-boot-qemu")
+    # Without a display: U-Boot gives a display BIOS segments of 64 KB, and that of the package seabios reads far beyond.
+    machine = session.start("-m", "128", *SERIAL, "-vga", "none", "-bios", rom)
+    machine.expect(r"=> ")
+    # The automatic boot is over, or the next key ends it.
+    machine.type("\r")
+    machine.expect(r"=> ")
+    machine.type("version\r")
+    machine.expect(r"^U-Boot 20\d\d")
+    machine.type("pci\r")
+    machine.expect(r"00\.00\.00 +0x8086 +0x1237")
+    machine.expect(r"00\.01\.01 +0x8086 +0x7010")
+    machine.type("mw.b 1000000 5a 100000; crc32 1000000 100000\r")
+    crc = zlib.crc32(b"\x5a" * 0x100000)
+    machine.expect(rf"crc32 for 01000000 \.\.\. 010fffff ==> {crc:08x}")
+    return "version, pci, crc32 at its prompt"
+
+
+def seabios_no_device(session):
+    machine = session.start("-m", "32", *CONSOLE)
+    machine.expect(r"SeaBIOS \(version")
+    machine.expect(r"No bootable device")
+    return "No bootable device"
+
+
+def syslinux_floppy(session):
+    image = session.images.syslinux_floppy()
+    machine = session.start("-m", "32", "-display", "none", "-serial", "stdio", "-boot", "a",
+                            "-drive", f"file={image},if=floppy,format=raw,snapshot=on")
+    machine.expect(r"boot: ")
+    machine.type("memtest\r")
+    machine.expect(r"Memtest86\+")
+    machine.expect(r"Status: +Testing")
+    return "boot:, memtest86+ loaded from the floppy"
+
+
+def grub_console(session, *options):
+    machine = session.start("-m", "64", *CONSOLE, *options)
+    machine.expect(r"GNU GRUB +version 2")
+    machine.expect(r"command-line")
+    machine.type("c")
+    machine.expect(r"grub> ")
+    machine.type("lsmmap\r")
+    machine.expect(r"base_addr = 0x100000, length = 0x3e[def][0-9a-f]{4}, \s*available RAM")
+    machine.expect(r"grub> ")
+    return machine
+
+
+def grub_floppy(session):
+    image = images.package_file(images.GRUB_FLOPPY, "grub-rescue-pc")
+    grub_console(session, "-boot", "a", "-drive", f"file={image},if=floppy,format=raw,snapshot=on")
+    return "menu, lsmmap at its prompt"
+
+
+def grub_cdrom(session):
+    image = images.package_file(images.GRUB_CDROM, "grub-rescue-pc")
+    machine = grub_console(session, "-boot", "d", "-drive", f"file={image},media=cdrom,readonly=on")
+    machine.type("ls (cd)/boot/grub\r")
+    machine.expect(r"i386-pc/")
+    return "menu, lsmmap, ls (cd)"
+
+
+def grub_disk(session):
+    image = images.package_file(images.GRUB_CDROM, "grub-rescue-pc")
+    machine = session.start("-m", "64", "-display", "none", "-serial", "null", "-boot", "c",
+                            "-drive", f"file={image},format=raw,if=ide,snapshot=on")
+    machine.expect_screen(r"GNU GRUB +version 2")
+    machine.expect_screen(r"command-line")
+    machine.press("c")
+    machine.expect_screen(r"grub>")
+    machine.press(*"lsmmap", "ret")
+    machine.expect_screen(r"base_addr = 0x100000, length = 0x3e[def][0-9a-f]{4}, available RAM")
+    machine.press(*"ls", "ret")
+    machine.expect_screen(r"\(hd0\)")
+    return "menu and prompt on the VGA screen, with the keyboard"
+
+
+def ipxe(session):
+    kernel = images.package_file(images.IPXE, "ipxe")
+    machine = session.start("-m", "64", *CONSOLE, "-net", "none", "-kernel", kernel)
+    machine.expect(r"Features:.*bzImage.*Menu")
+    return "Features:"
+
+
+def mach(session):
+    machine = session.start("-m", "64", *SERIAL, "-kernel", session.images.mach(), "-append", "console=com0")
+    machine.expect(r"GNU Mach 1\.8")
+    # There is nothing for it to start: this panic says that it has got as far as that.
+    machine.expect(r"No bootstrap code")
+    return "panic: No bootstrap code (as expected)"
+
+
+def memtest(session):
+    kernel = images.package_file(images.MEMTEST, "memtest86+")
+    machine = session.start("-m", "8", *SERIAL, "-kernel", kernel, "-append", "console=ttyS0,115200")
+    machine.expect(r"Memtest86\+")
+    match = machine.expect(r"Pass: +([1-9]\d*) +Errors: +(\d+)|Errors: +([1-9]\d*)")
+    if match.group(2) != "0":
+        raise GuestFailed("memory errors: " + match.group(0))
+    return "a pass of all tests, no errors"
+
+
+# Linux.
+
+
+def boots_to_userland(session, *options, kernel=None, commands="true", command_line="console=ttyS0 panic=-1", end=True):
+    """Debian's kernel and the initramfs; `commands` run in it. Gives the machine, after they have ended."""
+    word = commands.replace(" ", "+")
+    machine = session.start(*options, *SERIAL, "-no-reboot", "-kernel", kernel or session.images.linux(),
+                            "-initrd", session.images.initramfs(), "-append", f"{command_line} vitrine.run={word}")
+    machine.expect(USERLAND)
+    if end:
+        machine.expect(r"vitrine: status 0")
+        machine.expect_end()
+    return machine
+
+
+def linux_direct(session):
+    # QEMU has no start without a BIOS: there it is the same kernel and command line, unpacked by the guest.
+    options = [] if session.is_qemu else ["-bios", "none"]
+    # Without ACPI the kernel cannot switch off, but it can reset.
+    machine = boots_to_userland(session, "-m", "64", *options, command_line=TUNED, commands="reboot -f", end=False)
+    machine.expect_end()
+    return "/init, no BIOS, unpacked on the host"
+
+
+def linux_shipped(session):
+    options = [] if session.is_qemu else ["--unpack-kernel", "off"]
+    boots_to_userland(session, "-m", "128", *options)
+    return "/init, unpacks itself"
+
+
+def linux_default(session):
+    boots_to_userland(session, "-m", "128")
+    return "/init with ACPI and APICs"
+
+
+def linux_two_processors(session):
+    machine = boots_to_userland(session, "-m", "128", "-smp", "2", commands="echo processors=$(nproc)", end=False)
+    machine.expect(r"processors=2\b")
+    machine.expect(r"vitrine: status 0")
+    machine.expect_end()
+    return "nproc prints 2"
+
+
+def linux_pae(session):
+    machine = boots_to_userland(session, "-m", "128", kernel=session.images.linux_pae(),
+                                commands="grep -o -w -m1 pae /proc/cpuinfo; grep DirectMap2M /proc/meminfo", end=False)
+    machine.expect(r"^pae")
+    machine.expect(r"DirectMap2M: +\d+ kB")
+    machine.expect(r"vitrine: status 0")
+    machine.expect_end()
+    return "/init with PAE paging"
+
+
+def linux_disk(session):
+    name = "ext2-qemu.img" if session.is_qemu else "ext2.img"
+    image, digest = session.images.ext2_disk(name)
+    commands = ";".join([
+        "disks", "mount -t ext4 /dev/sda /mnt", "sha256sum /mnt/data",
+        "dd if=/mnt/data of=/mnt/copy bs=64k", "dd if=/bin/busybox of=/mnt/busybox bs=4k", "umount /mnt",
+        "echo 3 >/proc/sys/vm/drop_caches", "mount -t ext4 /dev/sda /mnt", "sha256sum /mnt/copy", "umount /mnt"])
+    machine = boots_to_userland(session, "-m", "128", "-drive", f"file={image},format=raw,if=ide", commands=commands, end=False)
+    machine.expect(rf"^{digest}  /mnt/data")
+    machine.expect(rf"^{digest}  /mnt/copy")
+    machine.expect(r"vitrine: status 0")
+    machine.expect_end()
+    wrong = session.images.check_ext2(image, "copy", digest)
+    if wrong:
+        raise GuestFailed(wrong)
+    return "read, written, checksums right on both sides"
+
+
+def isolinux_cdrom(session):
+    image = session.images.isolinux_cdrom("console=ttyS0 panic=-1 vitrine.run=disks;sha256sum+/dev/sr0")
+    machine = session.start("-m", "128", *SERIAL, "-no-reboot", "-boot", "d", "-cdrom", image)
+    machine.expect(r"boot: ")
+    machine.type("linux\r")
+    machine.expect(USERLAND)
+    digest = subprocess.run(["sha256sum", image], capture_output=True, check=True).stdout.decode().split()[0]
+    machine.expect(rf"^{digest}  /dev/sr0")
+    machine.expect(r"vitrine: status 0")
+    machine.expect_end()
+    return "boot:, Linux from the CD, which it reads"
+
+
+# The teaching kernel.
+
+
+def teaching(session, *options):
+    machine = session.start("-m", "64", *SERIAL, "-no-reboot", *options)
+    match = machine.expect(r"^all tests passed|^\d+ tests? failed|panic")
+    if match.group(0) != "all tests passed":
+        raise GuestFailed(machine.tail(40))
+    machine.expect_end()
+    return "all tests passed"
+
+
+def built(session, name):
+    path = pathlib.Path(session.built_guests, name)
+    if not path.exists():
+        raise images.MissingGuest(f"{path} (cmake --build … --target guests)")
+    return str(path)
+
+
+def pane_memory(session):
+    return teaching(session, "-kernel", built(session, "pane.elf"), "-append", "test", "-initrd", built(session, "pane-fs.img"))
+
+
+def pane_ide(session):
+    image = built(session, "pane-fs.img")
+    return teaching(session, "-kernel", built(session, "pane.elf"), "-append", "test",
+                    "-drive", f"file={image},format=raw,snapshot=on")
+
+
+def pane_two_processors(session):
+    image = built(session, "pane-fs.img")
+    return teaching(session, "-smp", "2", "-kernel", built(session, "pane.elf"), "-append", "test",
+                    "-drive", f"file={image},format=raw,snapshot=on")
+
+
+def pane_disk_boot(session):
+    image = built(session, "pane-test.img")
+    return teaching(session, "-drive", f"file={image},format=raw,snapshot=on")
+
+
+ROWS = [
+    Row("0", "seabios", "SeaBIOS without a disk", seabios_no_device, quick=True),
+    Row("1", "u-boot", "U-Boot ROM", u_boot, quick=True),
+    Row("2", "linux-direct", "Debian's kernel, direct entry", linux_direct, quick=True),
+    Row("3", "syslinux", "syslinux floppy", syslinux_floppy, quick=True),
+    Row("4a", "grub-floppy", "GRUB rescue, floppy", grub_floppy, quick=True),
+    Row("4b", "grub-cdrom", "GRUB rescue, CD", grub_cdrom, quick=True),
+    Row("4c", "grub-disk", "GRUB rescue, the CD as a disk", grub_disk, quick=True),
+    Row("5", "mach", "GNU Mach, multiboot", mach, quick=True),
+    Row("6", "ipxe", "iPXE", ipxe, quick=True),
+    Row("7a", "linux-shipped", "Debian's bzImage as shipped", linux_shipped),
+    Row("7b", "linux-default", "… unpacked, default command line", linux_default),
+    Row("7c", "linux-smp", "… two processors", linux_two_processors, quick=True),
+    Row("8", "linux-disk", "… with an ext2 disk", linux_disk),
+    Row("9", "isolinux", "isolinux CD with Debian's kernel", isolinux_cdrom),
+    Row("10", "linux-pae", "Debian's PAE kernel", linux_pae),
+    Row("11", "memtest", "memtest86+, 8 MB", memtest),
+    Row("p1", "pane-memory", "teaching kernel, disk in memory", pane_memory, quick=True),
+    Row("p2", "pane-ide", "teaching kernel, IDE disk", pane_ide, quick=True),
+    Row("p3", "pane-smp", "teaching kernel, two processors", pane_two_processors, quick=True),
+    Row("p4", "pane-disk-boot", "teaching kernel, boots from its disk", pane_disk_boot, quick=True),
+]
