@@ -61,6 +61,10 @@ Result<machine::RomFile> find_firmware(const RunOptions& options, const std::str
 }
 
 Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& config) {
+  if (options.bios == "none") {
+    // The kernel starts by itself, and nobody would run the display adapter's BIOS.
+    return {};
+  }
   if (options.bios.empty()) {
     // The larger build of SeaBIOS needs the PCI host bridge to make its lower half visible.
     const bool pci = config.type == machine::MachineType::Pc;

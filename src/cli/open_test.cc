@@ -220,6 +220,10 @@ TEST_F(OpenTest, Firmware) {
   const auto found = open({"-vga", "none", "-L", path("firmware"), "-bios", "my2.bin"});
   ASSERT_TRUE(found) << found.error().message();
   EXPECT_EQ(found->config.bios.name, path("firmware/my2.bin"));
+  const auto nothing = open({"-bios", "none", "-kernel", image("k")});
+  ASSERT_TRUE(nothing) << nothing.error().message();
+  EXPECT_FALSE(nothing->config.bios.file);
+  EXPECT_FALSE(nothing->config.vga_bios.file);
 }
 
 TEST_F(OpenTest, KernelsThatCannotBeUsed) {

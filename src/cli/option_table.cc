@@ -23,7 +23,7 @@ constexpr Option kOptions[] = {
     {"name", "NAME", Machine, "name of the machine", option_name},
     {"engine", "interpret", Machine, "how guest code is executed; 'help' lists them", option_engine},
 
-    {"bios", "FILE", Boot, "firmware instead of SeaBIOS", option_bios},
+    {"bios", "FILE|none", Boot, "firmware instead of SeaBIOS; none: the kernel starts without", option_bios},
     {"L", "DIR", Boot, "look for firmware here first", option_firmware_directory},
     {"kernel", "FILE", Boot, "boot this bzImage or multiboot kernel", option_kernel},
     {"initrd", "FILE[ ARGS][,FILE…]", Boot, "initial RAM disk, or multiboot modules", option_initrd},
