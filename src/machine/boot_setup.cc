@@ -1,5 +1,6 @@
 #include "machine/boot_setup.h"
 
+#include <elf.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -117,10 +118,9 @@ Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config,
     if (!plan) return std::unexpected(in_file(std::move(plan).error(), kernel.name));
     return std::optional(std::move(*plan));
   }
-  if (firmware::is_elf(image)) {
-    // What an ELF file of another machine is, the reader says best.
-    if (auto elf = firmware::read_elf(image); !elf)
-      return std::unexpected(in_file(std::move(elf).error(), kernel.name));
+  if (firmware::is_elf(image) && image[EI_CLASS] == ELFCLASS64) {
+    // What it is, the reader says best.
+    return std::unexpected(in_file(firmware::read_elf(image).error(), kernel.name));
   }
   const std::string what = firmware::is_elf(image)
                                ? "it is an ELF file without a multiboot header: give the bzImage of a Linux "
