@@ -110,7 +110,7 @@ def grub_disk(session):
 
 def ipxe(session):
     kernel = images.package_file(images.IPXE, "ipxe")
-    machine = session.start("-m", "64", *CONSOLE, "-net", "none", "-kernel", kernel)
+    machine = session.start("-m", "64", *CONSOLE, "-kernel", kernel)
     machine.expect(r"Features:.*bzImage.*Menu")
     return "Features:"
 
