@@ -100,6 +100,9 @@ void finish_leaf(Path& path, PhysicalAddress address, uint32_t page_size, bool g
   path.result.global = global_enabled && (path.leaf.value & x86::kPageGlobal) != 0;
   path.result.accessed = (path.leaf.value & x86::kPageAccessed) != 0;
   path.result.dirty = (path.leaf.value & x86::kPageDirty) != 0;
+  path.result.entry_address = path.leaf.address;
+  path.result.entry = path.leaf.value;
+  path.result.directory_entry = path.large ? path.leaf.value : path.directory.value;
 }
 
 // SDM Vol. 3A, "32-Bit Paging". Reserved bits exist only with CR4.PSE.
@@ -221,6 +224,8 @@ bool set_accessed_and_dirty(PhysicalMap& memory, Path& path, AccessKind kind) {
   if (!set_bits<Entry>(memory, path.leaf, x86::kPageAccessed | (write ? x86::kPageDirty : 0))) return false;
   path.result.accessed = true;
   path.result.dirty = path.result.dirty || write;
+  path.result.entry = path.leaf.value;
+  path.result.directory_entry = path.large ? path.leaf.value : path.directory.value;
   return true;
 }
 

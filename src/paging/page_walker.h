@@ -59,6 +59,10 @@ struct Translation {
   bool global = false;
   bool dirty = false;     ///< After the walk; false only when the access was not a write.
   bool accessed = false;  ///< Of the page's own entry, after the walk.
+  // Where it comes from, after the walk; zero with paging off.
+  PhysicalAddress entry_address;  ///< The page's own entry: in a table, or in a directory for a large page.
+  uint64_t entry = 0;
+  uint64_t directory_entry = 0;  ///< That named the table, or the large page's own entry again.
 
   [[nodiscard]] PhysicalAddress page() const { return address.page(); }
 };

@@ -1,0 +1,37 @@
+// What the shadow windows cost, and who is told when their entries go.
+#pragma once
+
+#include <cstdint>
+
+#include "base/addresses.h"
+
+namespace vitrine::paging {
+
+class ShadowWindow;
+
+/// Told before entries of a window disappear or change what they show (a mere change of rights is none).
+/// Whatever was derived from them (code looked up by virtual address) must be forgotten. The range may
+/// contain pages that show nothing.
+class ShadowListener {
+ public:
+  virtual ~ShadowListener() = default;
+  virtual void entries_dropped(ShadowWindow& window, VirtualAddress first, uint64_t pages) = 0;
+};
+
+/// Monotonic counts of what costs.
+struct ShadowCounters {
+  uint64_t hidden_faults = 0;  ///< Calls of fill() that filled.
+  uint64_t true_faults = 0;
+  uint64_t emulated = 0;
+  uint64_t pages_filled = 0;
+  uint64_t maps = 0;      ///< Host mappings made (system calls).
+  uint64_t revivals = 0;  ///< Fills that gave a kept mapping its rights back instead.
+  uint64_t drops = 0;     ///< Entries dropped one by one or in ranges (system calls).
+  uint64_t lowered = 0;   ///< Rights to write taken away (system calls).
+  uint64_t windows_emptied = 0;
+  uint64_t evictions = 0;         ///< Because of the mapping budget.
+  uint64_t page_table_loads = 0;  ///< CR3 loads by the guest.
+  uint64_t window_switches = 0;   ///< Times that another window became the active one.
+};
+
+}  // namespace vitrine::paging

@@ -1,0 +1,244 @@
+#include "paging/shadow_spaces.h"
+
+#include <algorithm>
+
+#include "x86/control_registers.h"
+#include "x86/page_entries.h"
+
+namespace vitrine::paging {
+
+using memory::RamBlock;
+using memory::Region;
+
+namespace {
+
+// The longest run: 1 MiB. A mapping costs the host the same whatever its length, but each page costs the
+// books some nanoseconds, and what one fault filled is what one drop takes away.
+constexpr uint32_t kLongestRun = 256;
+// Up to this length a run comes with its host page-table entries; of a longer one only so many around the
+// address do, the rest as they are touched.
+constexpr uint32_t kPopulated = 16;
+// What a fill may add: the run itself and the two parts that it leaves of what it interrupts.
+constexpr uint64_t kMappingsOfAFill = 3;
+
+constexpr uint32_t kCr0OfPaging = x86::kCr0Pg | x86::kCr0Wp;
+constexpr uint32_t kCr4OfPaging = x86::kCr4Pse | x86::kCr4Pae | x86::kCr4Pge;
+
+bool same_mode(const PagingRegisters& a, const PagingRegisters& b) {
+  return ((a.cr0 ^ b.cr0) & kCr0OfPaging) == 0 && ((a.cr4 ^ b.cr4) & kCr4OfPaging) == 0 &&
+         ((a.efer ^ b.efer) & x86::kEferNxe) == 0 && a.pse36 == b.pse36 && a.pat == b.pat;
+}
+
+// Drops the entries of a window that a CR3 load invalidates, in as few pieces as possible.
+void drop_non_global(ShadowWindow& window) {
+  ShadowBook& book = window.book();
+  constexpr uint32_t kEnd = ShadowBook::kPages;
+  for (uint32_t page = book.next_live(0, kEnd); page < kEnd;) {
+    if (book.word(page).global()) {
+      page = book.next_live(page + 1, kEnd);
+      continue;
+    }
+    const uint32_t first = page;
+    uint32_t last = page;
+    while (page < kEnd && !book.word(page).global()) {
+      last = page;
+      page = book.next_live(page + 1, kEnd);
+    }
+    window.drop(first, last - first + 1);
+  }
+}
+
+// The pages that one entry of the guest maps, which INVLPG drops together.
+PageRun reach_of_large_page(uint32_t page, const PagingRegisters& registers) {
+  const uint32_t pages =
+      1u << ((registers.pae() ? x86::kPaeLargeShift : x86::kLegacyLargeShift) - kPageShift);
+  return {page & ~(pages - 1), pages};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ShadowSpaces>> ShadowSpaces::create(memory::PhysicalMap& memory,
+                                                           const Options& options) {
+  std::unique_ptr<ShadowSpaces> spaces(new ShadowSpaces(memory, options));
+  spaces->spaces_.push_back(TRY(spaces->create_space()));
+  spaces->active_ = spaces->spaces_.front().get();
+  return spaces;
+}
+
+ShadowSpaces::ShadowSpaces(memory::PhysicalMap& memory, const Options& options)
+    : memory_(memory), context_(options.mapping_budget) {
+  memory_.add_listener(*this);
+  memory_.add_write_listener(*this);
+}
+
+ShadowSpaces::~ShadowSpaces() {
+  memory_.remove_listener(*this);
+  memory_.remove_write_listener(*this);
+  context_.listener = nullptr;
+}
+
+Result<std::unique_ptr<ShadowSpaces::Space>> ShadowSpaces::create_space() {
+  auto space = std::make_unique<Space>();
+  for (std::unique_ptr<ShadowWindow>& window : space->windows) window = TRY(ShadowWindow::create(context_));
+  return space;
+}
+
+void ShadowSpaces::load(const PagingRegisters& registers) {
+  ++context_.counters.page_table_loads;
+  const bool keeps_global = same_mode(registers, registers_) && (registers.cr4 & x86::kCr4Pge) != 0;
+  registers_ = registers;
+  if (!keeps_global) {
+    invalidate_all();
+    return;
+  }
+  // SDM Vol. 3A, "Operations that Invalidate TLBs and Paging-Structure Caches": global pages stay.
+  for (const auto& window : active_->windows) drop_non_global(*window);
+}
+
+void ShadowSpaces::invalidate_all() {
+  for (const auto& window : active_->windows) {
+    ++context_.counters.windows_emptied;
+    window->drop(0, ShadowBook::kPages);
+  }
+}
+
+void ShadowSpaces::invalidate_page(VirtualAddress address) {
+  const uint32_t page = address.value >> kPageShift;
+  const PageRun reach = reach_of_large_page(page, registers_);
+  for (const auto& window : active_->windows) {
+    const ShadowBook& book = window->book();
+    if (book.word(page).live()) window->drop(page, 1);
+    // A large page may have been filled in part, elsewhere. What else lies in its reach may go, too.
+    const uint32_t end = reach.first + reach.count;
+    for (uint32_t i = book.next_live(reach.first, end); i < end; i = book.next_live(i + 1, end)) {
+      if (!book.word(i).large()) continue;
+      window->drop(reach.first, reach.count);
+      break;
+    }
+  }
+}
+
+void ShadowSpaces::physical_map_changed() {
+  discard_everything();
+  // A block that has left the map may die, and another come to lie at its address.
+  context_.reverse.forget_blocks();
+}
+
+void ShadowSpaces::page_watched(RamBlock& block, uint64_t page) {
+  const unsigned number = context_.reverse.find_number(block);
+  if (number == ReverseMap::kNoBlock) return;
+  while (true) {
+    const ReverseMap::Place place = context_.reverse.first(number, page);
+    if (place == ReverseMap::kNowhere) return;
+    // Takes the place from the list, whatever the host says.
+    context_.reverse.window(place).lower(ReverseMap::page_of(place), 1);
+  }
+}
+
+void ShadowSpaces::watched_page_written(RamBlock& /*block*/, uint64_t /*page*/, uint8_t /*watches*/) {}
+
+void ShadowSpaces::discard_everything() {
+  for (const auto& space : spaces_) {
+    for (const auto& window : space->windows) {
+      if (window->mappings() > 1) window->discard_all();
+    }
+  }
+}
+
+FillResult ShadowSpaces::fill(VirtualAddress address, AccessKind kind, Privilege privilege) {
+  const auto translation = walk(memory_, registers_, address, kind, privilege, Effects::SetAccessedAndDirty);
+  if (!translation) {
+    ++context_.counters.true_faults;
+    return {.outcome = FillOutcome::TrueFault, .error_code = translation.error().error_code};
+  }
+  const PhysicalAddress where = memory_.gated(translation->page());
+  const Region& region = memory_.find(where);
+  const bool ram = region.write_block == region.read_block && region.write_offset == region.read_offset;
+  PageTarget target;
+  target.virtual_page = address.value >> kPageShift;
+  target.block = region.read_block;
+  if (target.block != nullptr) target.page = region.read_page(where);
+  const bool storage = target.block != nullptr && (region.read_offset & kPageMask) == 0 &&
+                       target.page < target.block->size() >> kPageShift;
+  if (storage) {
+    target.may_write =
+        ram && (translation->writable || (privilege == Privilege::Supervisor && !registers_.write_protect()));
+    const bool write = target.may_write && translation->dirty && target.block->watches(target.page) == 0;
+    target.state = write ? ShadowState::ReadWrite : ShadowState::Read;
+  }
+  const bool enough = kind != AccessKind::Write || target.state == ShadowState::ReadWrite;
+  if (!storage || !enough || !show(target, *translation, region, privilege)) {
+    ++context_.counters.emulated;
+    return {};
+  }
+  ++context_.counters.hidden_faults;
+  return {.outcome = FillOutcome::Filled, .block = target.block, .page = target.page};
+}
+
+bool ShadowSpaces::show(const PageTarget& target, const Translation& translation, const Region& region,
+                        Privilege privilege) {
+  ShadowWindow& shown = window(privilege);
+  const unsigned number = context_.reverse.number(*target.block);
+  if (number == ReverseMap::kNoBlock) return false;
+  const uint64_t flags = (translation.global ? ShadowWord::kGlobal : 0) |
+                         (translation.page_size != kPageSize ? ShadowWord::kLarge : 0);
+  const ShadowWord wanted = ShadowWord::make(number, target.page, target.state, flags);
+  const ShadowWord old = shown.book().word(target.virtual_page);
+  if (old.live() && old.same_target(wanted) && old.state() >= target.state) return true;
+
+  // Neighbours join that show nothing, or the same with fewer rights. Where a mapping has been kept only kept
+  // ones join: it is far cheaper to give these their rights back.
+  const bool kept = old.same_target(wanted);
+  const PageRun run = find_run(memory_, registers_, translation, region, target, kLongestRun);
+  const auto joins = [&](uint32_t page) {
+    const ShadowWord word = shown.book().word(page);
+    const bool same = word.same_target(wanted.plus(uint64_t{page} - target.virtual_page));
+    if (word.live()) return same && word.state() < target.state;
+    return same || !kept;
+  };
+  uint32_t first = target.virtual_page;
+  uint32_t last = target.virtual_page;
+  while (first > run.first && joins(first - 1)) --first;
+  while (last + 1 < run.first + run.count && joins(last + 1)) ++last;
+  const uint32_t count = last - first + 1;
+
+  if (!context_.budget.allows(kMappingsOfAFill)) make_room(shown);
+  const uint32_t near_first = std::max(first, target.virtual_page & ~(kPopulated - 1));
+  const uint32_t near_last = std::min(last, target.virtual_page | (kPopulated - 1));
+  const auto start_page = target.page - (target.virtual_page - near_first);
+  const bool exists = context_.reverse.resident(number, start_page, near_last - near_first + 1);
+  const bool all_near = near_first == first && near_last == last;
+  const ShadowWord word =
+      ShadowWord::make(number, target.page - (target.virtual_page - first), target.state, flags);
+  const Populate populate = count == 1 || (all_near && exists) ? Populate::Yes : Populate::No;
+  if (!shown.map(first, count, word, populate)) {
+    discard_everything();
+    if (!shown.map(first, count, word, populate)) return false;
+  }
+  if (populate == Populate::No && exists && !kept) {
+    shown.populate(near_first, near_last - near_first + 1, target.state);
+  }
+  context_.counters.pages_filled += count;
+  return true;
+}
+
+void ShadowSpaces::make_room(ShadowWindow& wanted) {
+  const uint64_t goal = context_.budget.limit() - context_.budget.limit() / 8;
+  const auto enough = [&] { return context_.budget.used() + kMappingsOfAFill <= goal; };
+  ++context_.counters.evictions;
+  for (const auto& space : spaces_) {
+    for (const auto& window : space->windows) {
+      if (enough()) return;
+      if (window.get() != &wanted && window->mappings() > 1) window->discard_all();
+    }
+  }
+  // Then the wanted window itself, 16 MiB after 16 MiB: a hand goes round, so that what was filled last where
+  // it just passed stays longest.
+  constexpr uint32_t kPiece = 4096;
+  for (uint32_t passed = 0; passed < ShadowBook::kPages && !enough(); passed += kPiece) {
+    wanted.discard(eviction_hand_, kPiece);
+    eviction_hand_ = (eviction_hand_ + kPiece) % ShadowBook::kPages;
+  }
+}
+
+}  // namespace vitrine::paging

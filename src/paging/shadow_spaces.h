@@ -1,0 +1,109 @@
+// The shadow page tables of one virtual processor: which window belongs to the guest's present page table and
+// privilege, and how its entries come and go.
+//
+//   hidden fault ─► fill(): walk of the guest's table ─► accessed/dirty ─► the longest run into the window
+//   CR3 load, INVLPG, CR0/CR4/EFER, change of the physical map, a page becoming watched ─► drop
+//
+// Each guest address space has a window for pretend-kernel and one for pretend-user mode; supervisor pages
+// exist in the first only, so that a change of privilege is a change of GS base. What happens to entries at
+// the guest's flushes is the policy's business (ShadowPolicy). Single-threaded: a processor's own thread,
+// also from its handler of host faults (which are synchronous: translated code holds no lock and never
+// allocates).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/addresses.h"
+#include "base/result.h"
+#include "memory/physical_map.h"
+#include "paging/page_run.h"
+#include "paging/page_walker.h"
+#include "paging/shadow_window.h"
+
+namespace vitrine::paging {
+
+enum class ShadowPolicy : uint8_t {
+  OnDemand,  ///< A virtual TLB: filled by faults, emptied by CR3 loads.
+};
+
+enum class FillOutcome : uint8_t {
+  Filled,     ///< The access can be repeated: it will not fault again for the same reason.
+  TrueFault,  ///< The guest's own fault: reflect it with `error_code`; the address is the one asked for.
+  Emulate,  ///< A device, ROM being written, nothing, a watched page being written: the interpreter makes the
+            ///< one access, which notices whatever there is to notice. Also when the host refuses a mapping.
+};
+
+struct FillResult {
+  FillOutcome outcome = FillOutcome::Emulate;
+  uint32_t error_code = 0;            ///< TrueFault.
+  memory::RamBlock* block = nullptr;  ///< Filled: the page that the address lies in.
+  uint64_t page = 0;
+};
+
+class ShadowSpaces final : private memory::MapListener, private memory::WriteListener {
+ public:
+  struct Options {
+    ShadowPolicy policy = ShadowPolicy::OnDemand;
+    uint64_t mapping_budget = 0;  ///< Host mappings; 0: from vm.max_map_count, leaving 2,000 free.
+  };
+
+  [[nodiscard]] static Result<std::unique_ptr<ShadowSpaces>> create(memory::PhysicalMap& memory,
+                                                                    const Options& options);
+  ~ShadowSpaces() override;
+
+  void set_listener(ShadowListener* listener) { context_.listener = listener; }
+
+  // What the guest does. Each takes effect at once.
+
+  /// A load of CR3, or a change of CR0, CR4 or EFER that matters to paging (WP, PG, PSE, PAE, PGE, NXE). Also
+  /// to be called before first use.
+  void load(const PagingRegisters& registers);
+  /// INVLPG.
+  void invalidate_page(VirtualAddress address);
+  /// Everything, global entries too.
+  void invalidate_all();
+
+  /// The window for accesses at this privilege in the present address space. The reference stays good until
+  /// the object dies; which one it is may change at load().
+  [[nodiscard]] ShadowWindow& window(Privilege privilege) {
+    return *active_->windows[static_cast<size_t>(privilege)];
+  }
+
+  /// An access at this privilege could not be made, or (Fetch) code is to be translated at `address`: makes
+  /// it possible or says why not. An access that reaches into the next page may need a second call, for the
+  /// address of that page's first byte. For a Fetch the page becomes readable in the window and is watched by
+  /// nobody yet.
+  [[nodiscard]] FillResult fill(VirtualAddress address, AccessKind kind, Privilege privilege);
+
+  [[nodiscard]] const ShadowCounters& counters() const { return context_.counters; }
+  [[nodiscard]] const MappingBudget& budget() const { return context_.budget; }
+
+ private:
+  struct Space {
+    std::array<std::unique_ptr<ShadowWindow>, 2> windows;  // by Privilege
+  };
+
+  ShadowSpaces(memory::PhysicalMap& memory, const Options& options);
+
+  void physical_map_changed() override;
+  void page_watched(memory::RamBlock& block, uint64_t page) override;
+  void watched_page_written(memory::RamBlock& block, uint64_t page, uint8_t watches) override;
+
+  [[nodiscard]] Result<std::unique_ptr<Space>> create_space();
+  [[nodiscard]] bool show(const PageTarget& target, const Translation& translation,
+                          const memory::Region& region, Privilege privilege);
+  void make_room(ShadowWindow& wanted);
+  void discard_everything();
+
+  memory::PhysicalMap& memory_;
+  ShadowContext context_;  // before the windows: they use it to the end
+  std::vector<std::unique_ptr<Space>> spaces_;
+  Space* active_ = nullptr;
+  PagingRegisters registers_;
+  uint32_t eviction_hand_ = 0;
+};
+
+}  // namespace vitrine::paging

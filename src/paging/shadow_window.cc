@@ -1,0 +1,218 @@
+#include "paging/shadow_window.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/check.h"
+
+namespace vitrine::paging {
+
+namespace {
+
+constexpr uint64_t kReserved = ShadowWindow::kSize + 2 * ShadowWindow::kGuard;
+constexpr int kReservation = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+int host_protection(ShadowState state) {
+  switch (state) {
+    case ShadowState::Empty:
+    case ShadowState::Retained: return PROT_NONE;
+    case ShadowState::Read: return PROT_READ;
+    case ShadowState::ReadWrite: return PROT_READ | PROT_WRITE;
+  }
+  return PROT_NONE;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ShadowWindow>> ShadowWindow::create(ShadowContext& context) {
+  // A private mapping without rights counts nowhere, not even with vm.overcommit_memory=2, except against the
+  // limit on address space. Twice the size is asked for so that an aligned window fits, then cut to size.
+  constexpr uint64_t kAsked = kReserved + kSize;
+  void* asked = ::mmap(nullptr, kAsked, PROT_NONE, kReservation, -1, 0);
+  if (asked == MAP_FAILED) {
+    return std::unexpected(error_from_errno(
+        fmt::format("cannot reserve {} GiB of addresses for a guest address space", kAsked >> 30), "",
+        errno == ENOMEM ? "'ulimit -v unlimited' lifts the limit; --engine interpret needs none of this"
+                        : ""));
+  }
+  // SAFETY: only addresses within the mapping just made are unmapped, and nobody else knows of them yet.
+  auto* const start = static_cast<uint8_t*>(asked);
+  const uint64_t first = reinterpret_cast<uint64_t>(start) + kGuard;
+  const uint64_t base = (first + kSize - 1) & ~(kSize - 1);
+  uint8_t* const reservation = start + (base - first);
+  uint8_t* const end = reservation + kReserved;
+  if (reservation != start) (void)::munmap(start, static_cast<size_t>(reservation - start));
+  if (end != start + kAsked) (void)::munmap(end, static_cast<size_t>(start + kAsked - end));
+  return std::unique_ptr<ShadowWindow>(new ShadowWindow(context, MachineAddress(reservation)));
+}
+
+ShadowWindow::ShadowWindow(ShadowContext& context, MachineAddress reservation)
+    : context_(context),
+      base_(reservation + kGuard),
+      book_(context.leaves),
+      number_(context.reverse.add_window(*this, book_)) {
+  context_.budget.change(1);
+}
+
+ShadowWindow::~ShadowWindow() {
+  forget(0, ShadowBook::kPages);
+  context_.budget.change(-1);
+  const int result = ::munmap(base_.value - kGuard, kReserved);
+  CHECK(result == 0, "munmap of a shadow window failed");
+}
+
+ShadowEntry ShadowWindow::entry(VirtualAddress address) const {
+  const ShadowWord word = book_.word(address.value >> kPageShift);
+  if (!word.live()) return {};
+  return {&context_.reverse.block(word.block()), word.page(),
+          word.state() == ShadowState::ReadWrite ? ShadowRights::ReadWrite : ShadowRights::Read};
+}
+
+void ShadowWindow::tell(uint32_t first, uint32_t count) {
+  if (context_.listener == nullptr) return;
+  context_.listener->entries_dropped(*this, VirtualAddress(first << kPageShift), count);
+}
+
+// Keeps the reverse map in step.
+void ShadowWindow::change(uint32_t page, ShadowWord word) {
+  const ShadowWord old = book_.word(page);
+  if (old.state() == ShadowState::ReadWrite) context_.reverse.unlink(place(page), old);
+  book_.set(page, word);
+  if (word.state() == ShadowState::ReadWrite) context_.reverse.link(place(page), word);
+}
+
+void ShadowWindow::end_change(uint32_t first, uint32_t count) {
+  const int64_t by = int64_t{book_.joints(first, count)} - int64_t{joints_before_};
+  mappings_ += static_cast<uint64_t>(by);
+  context_.budget.change(by);
+}
+
+// Empties the books of a range whose host mappings are gone or about to go.
+void ShadowWindow::forget(uint32_t first, uint32_t count) {
+  const uint32_t end = first + count;
+  const uint32_t live = book_.next_live(first, end);
+  if (live != end) tell(live, end - live);
+  begin_change(first, count);
+  for (uint32_t page = live; page < end; page = book_.next_live(page + 1, end)) {
+    const ShadowWord word = book_.word(page);
+    if (word.state() == ShadowState::ReadWrite) context_.reverse.unlink(place(page), word);
+  }
+  book_.clear(first, count);
+  end_change(first, count);
+}
+
+bool ShadowWindow::map(uint32_t first, uint32_t count, ShadowWord word, Populate populate) {
+  bool kept = true;      // the host has the mapping already, with fewer rights
+  bool changes = false;  // something else is visible now
+  for (uint32_t i = 0; i < count; ++i) {
+    const ShadowWord old = book_.word(first + i);
+    if (old.same_target(word.plus(i))) continue;
+    kept = false;
+    changes = changes || old.live();
+  }
+  if (changes) tell(first, count);
+  const uint64_t size = uint64_t{count} << kPageShift;
+  const int protection = host_protection(word.state());
+  bool done = false;
+  // SAFETY: the range lies inside the reservation, which holds nothing but what this class put there.
+  if (kept) {
+    done = ::mprotect(host(first), size, protection) == 0;
+    ++context_.counters.revivals;
+  } else {
+    const int flags = MAP_SHARED | MAP_FIXED | (populate == Populate::Yes ? MAP_POPULATE : 0);
+    done = ::mmap(host(first), size, protection, flags, context_.reverse.block(word.block()).descriptor(),
+                  static_cast<off_t>(word.page() << kPageShift)) != MAP_FAILED;
+    ++context_.counters.maps;
+  }
+  if (!done) {
+    // A failed replacement may have left a hole: closed before anything else can be mapped there.
+    discard_all();
+    return false;
+  }
+  begin_change(first, count);
+  for (uint32_t i = 0; i < count; ++i) change(first + i, word.plus(i));
+  end_change(first, count);
+  return true;
+}
+
+void ShadowWindow::populate(uint32_t first, uint32_t count, ShadowState state) {
+  // Only saves the host's own faults; where it fails (before Linux 5.14) they come.
+  const int advice = state == ShadowState::ReadWrite ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  (void)::madvise(host(first), uint64_t{count} << kPageShift, advice);
+}
+
+void ShadowWindow::drop(uint32_t first, uint32_t count) {
+  const uint32_t end = first + count;
+  const uint32_t start = book_.next_live(first, end);
+  if (start == end) return;
+  tell(start, end - start);
+  begin_change(start, end - start);
+  uint32_t last = start;
+  for (uint32_t page = start; page < end; page = book_.next_live(page + 1, end)) {
+    change(page, book_.word(page).with(ShadowState::Retained));
+    last = page;
+  }
+  end_change(start, end - start);
+  ++context_.counters.drops;
+  // Pages between that show nothing have no rights to lose.
+  if (::mprotect(host(start), uint64_t{last - start + 1} << kPageShift, PROT_NONE) != 0) discard_all();
+  relieve();
+}
+
+void ShadowWindow::lower(uint32_t first, uint32_t count) {
+  const uint32_t end = first + count;
+  for (uint32_t page = book_.next_live(first, end); page < end;) {
+    uint32_t stop = page;
+    while (stop < end && book_.word(stop).state() == ShadowState::ReadWrite) ++stop;
+    if (stop == page) {
+      page = book_.next_live(page + 1, end);
+      continue;
+    }
+    begin_change(page, stop - page);
+    for (uint32_t i = page; i < stop; ++i) change(i, book_.word(i).with(ShadowState::Read));
+    end_change(page, stop - page);
+    ++context_.counters.lowered;
+    if (::mprotect(host(page), uint64_t{stop - page} << kPageShift, PROT_READ) != 0) {
+      discard_all();
+      return;
+    }
+    page = book_.next_live(stop, end);
+  }
+  relieve();
+}
+
+// What takes rights away splits mappings and cannot be refused: beyond the budget the window pays with all of
+// its own.
+void ShadowWindow::relieve() {
+  if (context_.budget.allows(0)) return;
+  ++context_.counters.evictions;
+  discard_all();
+}
+
+void ShadowWindow::discard(uint32_t first, uint32_t count) {
+  const uint32_t end = first + count;
+  const uint32_t used = book_.next_used(first, end);
+  if (used == end) return;
+  forget(first, count);
+  // SAFETY: inside the reservation, as above.
+  if (::mmap(host(first), uint64_t{count} << kPageShift, PROT_NONE, kReservation | MAP_FIXED, -1, 0) ==
+      MAP_FAILED) {
+    discard_all();
+  }
+}
+
+void ShadowWindow::discard_all() {
+  forget(0, ShadowBook::kPages);
+  // Replacing the whole reservation splits nothing, so the limit on mappings cannot forbid it; should the
+  // host refuse nevertheless, taking all rights splits nothing either, and map() replaces whatever lies
+  // there.
+  uint8_t* const start = base_.value - kGuard;
+  if (::mmap(start, kReserved, PROT_NONE, kReservation | MAP_FIXED, -1, 0) != MAP_FAILED) return;
+  const int result = ::mprotect(start, kReserved, PROT_NONE);
+  CHECK(result == 0, "cannot take the rights from a shadow window");
+}
+
+}  // namespace vitrine::paging
