@@ -64,13 +64,15 @@ need_packages() {
   step "Installing$missing" $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
 }
 
+configure() {
+  [ -f "build/$1/build.ninja" ] || step "Configuring ($1)" cmake --preset "$1"
+}
+
 # configure_and_build PRESET [TARGET…]
 configure_and_build() {
   local preset=$1
   shift
-  if [ ! -f "build/$preset/build.ninja" ]; then
-    step "Configuring ($preset)" cmake --preset "$preset" || return 1
-  fi
+  configure "$preset" || return 1
   local targets=()
   [ $# -gt 0 ] && targets=(--target "$@")
   step "Building ($preset)" cmake --build --preset "$preset" "${targets[@]}"

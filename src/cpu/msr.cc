@@ -149,7 +149,7 @@ bool write_msr(Core& core, uint32_t number, uint64_t value) {
     case Msr::P5MachineCheckAddress:
     case Msr::P5MachineCheckType:
     case Msr::MicrocodeUpdate: return true;  // without effect
-    case Msr::MachineCheckStatus: return value == 0;
+    case Msr::MachineCheckStatus:
     case Msr::DebugControl: return value == 0;
     case Msr::TimeStampCounter:
       state.tsc_offset = value - core.env.bus.time_stamp(core.env.index);

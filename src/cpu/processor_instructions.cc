@@ -1,5 +1,7 @@
 // CPUID, the time-stamp counter, random numbers, HLT, caches, MONITOR and MWAIT. Documentation: SDM Vol. 2
 // under each mnemonic. MWAIT returns at once, which the manual allows; RDPMC has no counters to read.
+#include <immintrin.h>
+
 #include "cpu/access.h"
 #include "cpu/system_instructions.h"
 #include "x86/control_registers.h"
@@ -50,10 +52,10 @@ namespace {
 
 // SAFETY: called only when the model has the feature, and a model has it only where the host has.
 [[gnu::target("rdrnd")]] bool host_rdrand(uint32_t& value) {
-  return __builtin_ia32_rdrand32_step(&value) != 0;
+  return _rdrand32_step(&value) != 0;
 }
 [[gnu::target("rdseed")]] bool host_rdseed(uint32_t& value) {
-  return __builtin_ia32_rdseed_si_step(&value) != 0;
+  return _rdseed32_step(&value) != 0;
 }
 
 bool random_number(Core& core, const Instruction& i, bool (*source)(uint32_t& value)) {

@@ -71,7 +71,7 @@ AtaDisk::AtaDisk(Clock& clock, BlockBackend& backend, AtaIdentity identity)
   default_geometry_ = {.cylinders = static_cast<uint16_t>(std::clamp<uint64_t>(cylinders, 1, kMaxCylinders)),
                        .heads = kDefaultHeads,
                        .sectors = kDefaultSectors};
-  power_on();
+  AtaDisk::power_on();
 }
 
 void AtaDisk::power_on() {

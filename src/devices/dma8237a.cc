@@ -182,6 +182,7 @@ void Dma8237a::write_chip(unsigned chip, unsigned index, uint8_t value) {
     case kMasterClear: state.master_clear(); break;
     case kClearMask: state.mask = 0; break;
     case kAllMask: state.mask = value & 0xf; break;
+    default: break;
   }
 }
 

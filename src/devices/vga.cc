@@ -11,7 +11,6 @@ namespace vitrine::devices {
 namespace {
 
 constexpr uint16_t kPortsStart = 0x3b0;
-constexpr unsigned kPortsCount = 0x30;  // to 3DFh
 constexpr uint16_t kVbeStart = 0x1ce;
 constexpr unsigned kVbePorts = 4;
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "firmware/boot_rom.h"
 #include "firmware/elf_image.h"
@@ -88,6 +89,7 @@ Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config,
   const KernelConfig& kernel = *config.kernel;
   const std::vector<uint8_t> image = TRY(read_whole(kernel.file, kernel.name, kKernelLimit));
   std::vector<std::vector<uint8_t>> modules;
+  modules.reserve(kernel.modules.size());
   for (const BootModule& module : kernel.modules) {
     modules.push_back(TRY(read_whole(module.file, module.name, kInitrdLimit)));
   }
@@ -132,9 +134,8 @@ Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config,
 namespace {
 
 Result<void> add_boot_rom(devices::FwCfg& fw_cfg, firmware::BootPlan& plan) {
-  std::vector<uint16_t> selectors;
-  for (size_t i = 0; i < plan.chunks.size(); ++i)
-    selectors.push_back(static_cast<uint16_t>(kFirstChunkKey + i));
+  std::vector<uint16_t> selectors(plan.chunks.size());
+  std::iota(selectors.begin(), selectors.end(), kFirstChunkKey);
   std::vector<uint8_t> rom = TRY(firmware::make_boot_rom(plan, selectors));
   for (size_t i = 0; i < plan.chunks.size(); ++i)
     fw_cfg.add_item(selectors[i], std::move(plan.chunks[i].data));

@@ -28,7 +28,7 @@ struct CharacterDevices::Device {
 };
 
 CharacterDevices::CharacterDevices(EventLoop& loop, std::vector<CharacterEndpoint> endpoints,
-                                   ConsoleMultiplexer::Actions actions) {
+                                   const ConsoleMultiplexer::Actions& actions) {
   for (CharacterEndpoint& endpoint : endpoints) {
     auto device = std::make_unique<Device>();
     device->label = std::move(endpoint.label);

@@ -17,7 +17,7 @@ class CharacterDevices {
  public:
   /// `actions` are for the multiplexers' escapes. The loop must outlive this.
   CharacterDevices(EventLoop& loop, std::vector<CharacterEndpoint> endpoints,
-                   ConsoleMultiplexer::Actions actions);
+                   const ConsoleMultiplexer::Actions& actions);
   ~CharacterDevices();
 
   /// The backend for one more user of the endpoint. An exclusive endpoint has one user; a multiplexed one any
