@@ -117,10 +117,8 @@ class AtaDevice : public Serializable {
   void raise_interrupt();
   void set_signature(uint8_t lba_mid, uint8_t lba_high);
   [[nodiscard]] AtaDmaEngine* dma_engine() { return link_ == nullptr ? nullptr : link_->dma_engine(); }
-  [[nodiscard]] bool sleeping() const { return sleeping_; }
   void fall_asleep() { sleeping_ = true; }
   [[nodiscard]] unsigned position_on_channel() const { return channel_position_; }
-  [[nodiscard]] Phase phase() const { return phase_; }
   void host_failed(const Error& error);
 
   // The block that is being moved; DMA fills and empties it, too.

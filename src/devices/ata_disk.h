@@ -36,8 +36,6 @@ class AtaDisk : public AtaDevice {
   AtaDisk(Clock& clock, BlockBackend& backend, AtaIdentity identity);
 
   [[nodiscard]] uint64_t sectors() const { return total_; }
-  /// The geometry that IDENTIFY reports, before any translation that a BIOS adds.
-  [[nodiscard]] Geometry geometry() const { return default_geometry_; }
 
  private:
   enum class Stage : uint8_t { Command, Failing, Reading, Writing, DmaReading, DmaWriting };

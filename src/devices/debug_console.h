@@ -16,7 +16,6 @@ namespace vitrine::devices {
 /// Has no state to save.
 class DebugConsole final : public memory::PortDevice {
  public:
-  static constexpr uint16_t kDefaultPort = 0x402;
   static constexpr uint8_t kPresent = 0xe9;
 
   /// `backend` may be null: then the bytes are lost. It must outlive the console.

@@ -19,9 +19,6 @@ namespace vitrine::devices {
 /// Has no state to save.
 class DebugExit final : public memory::PortDevice {
  public:
-  static constexpr uint16_t kDefaultPort = 0x501;
-  static constexpr unsigned kDefaultPorts = 2;
-
   /// `exit` is told the status; a process can show its low eight bits only. It is called in the middle of an
   /// instruction, and may return: the machine is to stop soon after.
   explicit DebugExit(std::function<void(uint32_t status)> exit) : exit_(std::move(exit)) {}

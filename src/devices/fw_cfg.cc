@@ -56,17 +56,8 @@ FwCfg::~FwCfg() {
   ports_.unmap(kSelectorPort, 2, *this);
 }
 
-void FwCfg::put(uint16_t key, Item item) {
-  Item& stored = items_[key];
-  stored = std::move(item);
-  if (!stored.owned.empty()) stored.view = stored.owned;
-}
-
 void FwCfg::add_item(uint16_t key, std::vector<uint8_t> bytes) {
-  put(key, {.owned = std::move(bytes), .view = {}});
-}
-void FwCfg::add_item_view(uint16_t key, std::span<const uint8_t> bytes) {
-  put(key, {.owned = {}, .view = bytes});
+  items_[key] = std::move(bytes);
 }
 
 void FwCfg::add_u16(uint16_t key, uint16_t value) {
@@ -110,15 +101,9 @@ Result<void> FwCfg::add_file(std::string_view name, std::vector<uint8_t> bytes) 
   return {};
 }
 
-Result<void> FwCfg::add_file_view(std::string_view name, std::span<const uint8_t> bytes) {
-  add_item_view(TRY(file_key(name)), bytes);
-  rebuild_directory();
-  return {};
-}
-
 std::span<const uint8_t> FwCfg::file(std::string_view name) const {
   const auto it = std::ranges::find(files_, name, &File::name);
-  return it == files_.end() ? std::span<const uint8_t>() : items_.at(it->key).view;
+  return it == files_.end() ? std::span<const uint8_t>() : items_.at(it->key);
 }
 
 // fw_cfg, "File Directory": a count, then size, selector, two reserved bytes and the name in 56 bytes; big
@@ -127,7 +112,7 @@ void FwCfg::rebuild_directory() {
   std::vector<uint8_t> bytes;
   append_big_endian(bytes, files_.size(), 4);
   for (const File& each : files_) {
-    append_big_endian(bytes, items_.at(each.key).view.size(), 4);
+    append_big_endian(bytes, items_.at(each.key).size(), 4);
     append_big_endian(bytes, each.key, 2);
     append_big_endian(bytes, 0, 2);
     const size_t start = bytes.size();
@@ -158,9 +143,6 @@ void FwCfg::set_processors(uint16_t present, uint16_t possible) {
 void FwCfg::set_boot_menu(uint16_t offered) {
   add_u16(kBootMenu, offered);
 }
-void FwCfg::set_boot_device(char letter) {
-  add_u16(kBootDevice, static_cast<uint8_t>(letter));
-}
 void FwCfg::set_irq0_override(uint8_t overridden) {
   add_item(kIrq0Override, {overridden, 0, 0, 0});
 }
@@ -180,24 +162,6 @@ void FwCfg::set_system_states() {
   CHECK(add_file("etc/system-states", {0x80, 0, 0, 0x01, 0x80 | 0x02, 0x80}));
 }
 
-void FwCfg::set_kernel(const Image& setup, const Image& kernel, const Image& initrd,
-                       uint32_t command_line_address, std::string_view command_line) {
-  add_u32(kSetupAddress, setup.address);
-  add_u32(kSetupSize, static_cast<uint32_t>(setup.data.size()));
-  add_item_view(kSetupData, setup.data);
-  add_u32(kKernelAddress, kernel.address);
-  add_u32(kKernelSize, static_cast<uint32_t>(kernel.data.size()));
-  add_item_view(kKernelData, kernel.data);
-  add_u32(kInitrdAddress, initrd.address);
-  add_u32(kInitrdSize, static_cast<uint32_t>(initrd.data.size()));
-  add_item_view(kInitrdData, initrd.data);
-  std::vector<uint8_t> text(command_line.begin(), command_line.end());
-  text.push_back(0);
-  add_u32(kCommandLineAddress, command_line_address);
-  add_u32(kCommandLineSize, static_cast<uint32_t>(text.size()));
-  add_item(kCommandLineData, std::move(text));
-}
-
 void FwCfg::reset() {
   select(kSignature);
   dma_high_ = 0;
@@ -210,8 +174,8 @@ void FwCfg::select(uint16_t key) {
 
 std::span<const uint8_t> FwCfg::rest() const {
   const auto it = items_.find(selected_);
-  if (it == items_.end() || offset_ >= it->second.view.size()) return {};
-  return it->second.view.subspan(offset_);
+  if (it == items_.end() || offset_ >= it->second.size()) return {};
+  return std::span(it->second).subspan(offset_);
 }
 
 uint32_t FwCfg::read_port(uint16_t port, unsigned size) {

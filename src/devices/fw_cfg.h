@@ -1,5 +1,5 @@
 // The firmware configuration device: how the machine's builder tells the BIOS about memory, processors, the
-// boot order, kernels and tables. Items are numbered; files are items with a name, listed in a directory.
+// boot order, option ROMs and tables. Items are numbered; files are items with a name, listed in a directory.
 //
 // Documentation: QEMU, "Firmware Configuration (fw_cfg) Device" (docs/specs/fw_cfg).
 // Implemented: selector (510h), data (511h), DMA (514h, big endian): read, skip, select; signature, ID,
@@ -26,38 +26,18 @@ namespace vitrine::devices {
 
 class FwCfg : public memory::PortDevice, public Serializable {
  public:
-  /// Item numbers. What SeaBIOS 1.16 does with each is said at the setter.
+  /// Numbers of the items that are set here. What SeaBIOS 1.16 does with each is said at the setter.
   enum Key : uint16_t {
     kSignature = 0x00,
     kId = 0x01,
-    kUuid = 0x02,
     kRamSize = 0x03,
-    kNoGraphic = 0x04,
     kProcessors = 0x05,
-    kKernelAddress = 0x07,
-    kKernelSize = 0x08,
-    kInitrdAddress = 0x0a,
-    kInitrdSize = 0x0b,
-    kBootDevice = 0x0c,
     kNuma = 0x0d,
     kBootMenu = 0x0e,
     kMaxProcessors = 0x0f,
-    kKernelEntry = 0x10,
-    kKernelData = 0x11,
-    kInitrdData = 0x12,
-    kCommandLineAddress = 0x13,
-    kCommandLineSize = 0x14,
-    kCommandLineData = 0x15,
-    kSetupAddress = 0x16,
-    kSetupSize = 0x17,
-    kSetupData = 0x18,
     kDirectory = 0x19,
     kFirstFile = 0x20,
-    kAcpiTables = 0x8000,
-    kSmbiosEntries = 0x8001,
     kIrq0Override = 0x8002,
-    kE820Legacy = 0x8003,
-    kHpet = 0x8004,
   };
   static constexpr uint32_t kMaxPadding = 1 << 20;
   static constexpr size_t kMaxFiles = 256;
@@ -69,11 +49,6 @@ class FwCfg : public memory::PortDevice, public Serializable {
     uint64_t size = 0;
     uint32_t type = 1;  ///< 1 usable, 2 reserved, as INT 15h E820h has it.
   };
-  /// A piece of a kernel to be loaded by firmware: where to, and its bytes, which must outlive the device.
-  struct Image {
-    uint32_t address = 0;
-    std::span<const uint8_t> data;
-  };
 
   /// Answers at 510h–511h and 514h–51Bh. Both maps must outlive the device.
   FwCfg(memory::PortMap& ports, memory::PhysicalMap& memory);
@@ -81,14 +56,12 @@ class FwCfg : public memory::PortDevice, public Serializable {
 
   // Items; a second one of the same number takes the place of the first.
   void add_item(uint16_t key, std::vector<uint8_t> bytes);
-  void add_item_view(uint16_t key, std::span<const uint8_t> bytes);
   void add_u16(uint16_t key, uint16_t value);
   void add_u32(uint16_t key, uint32_t value);
   void add_u64(uint16_t key, uint64_t value);
   // Files; the same. Fails on names that are empty or longer than kMaxNameLength, and when there are
   // kMaxFiles.
   [[nodiscard]] Result<void> add_file(std::string_view name, std::vector<uint8_t> bytes);
-  [[nodiscard]] Result<void> add_file_view(std::string_view name, std::span<const uint8_t> bytes);
   /// A file's contents, or nothing.
   [[nodiscard]] std::span<const uint8_t> file(std::string_view name) const;
 
@@ -100,17 +73,12 @@ class FwCfg : public memory::PortDevice, public Serializable {
   void set_processors(uint16_t present, uint16_t possible);
   /// Whether the boot menu is offered: 1 yes, 0 no.
   void set_boot_menu(uint16_t offered);
-  /// One letter of QEMU's -boot (informative: SeaBIOS reads `bootorder` and CMOS 38h/3Dh).
-  void set_boot_device(char letter);
   /// Interrupt 0 arrives at pin 2 of the I/O APIC: SeaBIOS says so in its tables.
   void set_irq0_override(uint8_t overridden);
   /// `bootorder`: one Open Firmware path a line.
   [[nodiscard]] Result<void> set_boot_order(std::span<const std::string> paths);
   /// `etc/system-states`: which of S0–S5 exist. S3 does not.
   void set_system_states();
-  /// For the option ROM that boots a kernel (`genroms/linuxboot_dma.bin`).
-  void set_kernel(const Image& setup, const Image& kernel, const Image& initrd, uint32_t command_line_address,
-                  std::string_view command_line);
 
   /// RST#: the selector goes back to the signature.
   void reset();
@@ -120,16 +88,11 @@ class FwCfg : public memory::PortDevice, public Serializable {
   void serialize(StateArchive& archive) override;
 
  private:
-  struct Item {
-    std::vector<uint8_t> owned;
-    std::span<const uint8_t> view;
-  };
   struct File {
     std::string name;
     uint16_t key;
   };
 
-  void put(uint16_t key, Item item);
   [[nodiscard]] Result<uint16_t> file_key(std::string_view name);
   void rebuild_directory();
   void select(uint16_t key);
@@ -140,7 +103,7 @@ class FwCfg : public memory::PortDevice, public Serializable {
 
   memory::PortMap& ports_;
   memory::PhysicalMap& memory_;
-  std::map<uint16_t, Item> items_;
+  std::map<uint16_t, std::vector<uint8_t>> items_;
   std::vector<File> files_;
   uint16_t selected_ = 0;
   uint32_t offset_ = 0;

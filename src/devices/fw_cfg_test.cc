@@ -112,7 +112,6 @@ TEST_F(FwCfgTest, WhatSeaBiosReads) {
   device.set_memory(0x8000000, ranges);
   device.set_processors(1, 2);
   device.set_boot_menu(1);
-  device.set_boot_device('c');
   device.set_irq0_override(1);
   device.set_system_states();
   const std::string paths[] = {"/pci@i0cf8/ide@1,1/drive@0/disk@0", "HALT"};
@@ -128,18 +127,6 @@ TEST_F(FwCfgTest, WhatSeaBiosReads) {
   const auto order = device.file("bootorder");
   EXPECT_EQ(std::string(order.begin(), order.end()),
             std::string("/pci@i0cf8/ide@1,1/drive@0/disk@0\nHALT\0", 39));
-}
-
-TEST_F(FwCfgTest, KernelImages) {
-  const std::vector<uint8_t> setup = {1};
-  const std::vector<uint8_t> kernel = {2, 3};
-  device.set_kernel({0x10000, setup}, {0x100000, kernel}, {0, {}}, 0x20000, "quiet");
-  EXPECT_EQ(read_little(FwCfg::kKernelAddress, 4), 0x100000u);
-  EXPECT_EQ(read_little(FwCfg::kKernelSize, 4), 2u);
-  EXPECT_EQ(read_item(FwCfg::kKernelData, 2), "\x02\x03");
-  EXPECT_EQ(read_little(FwCfg::kInitrdSize, 4), 0u);
-  EXPECT_EQ(read_little(FwCfg::kCommandLineSize, 4), 6u);
-  EXPECT_EQ(read_item(FwCfg::kCommandLineData, 6), std::string("quiet\0", 6));
 }
 
 TEST_F(FwCfgTest, StateKeepsThePosition) {

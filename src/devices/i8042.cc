@@ -97,10 +97,6 @@ void I8042::reset() {
   fill();
 }
 
-void I8042::note_a20(bool open) {
-  output_port_ = static_cast<uint8_t>(open ? output_port_ | kA20Open : output_port_ & ~kA20Open);
-}
-
 uint32_t I8042::read_port(uint16_t port, unsigned) {
   if (port == kCommandPort) return status_;
   const uint8_t value = output_;

@@ -39,8 +39,6 @@ class I8042 : public memory::PortDevice, public Serializable {
 
   /// RST#, which keyboard and mouse do not see. Opens A20.
   void reset();
-  /// Someone else (port 92h) has moved the gate: what D0h reads.
-  void note_a20(bool open);
 
   uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;

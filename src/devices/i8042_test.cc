@@ -210,9 +210,6 @@ TEST_F(I8042Test, ResetAndA20) {
   EXPECT_EQ(a20, (std::vector<bool>{false, true, false, true}));
   command(0xd1, 0xde);
   EXPECT_EQ(resets, 2);
-  controller.note_a20(false);
-  command(0xd0);
-  EXPECT_EQ(drain(), "cd");
 }
 
 TEST_F(I8042Test, OutputBufferWrites) {

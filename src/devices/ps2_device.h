@@ -68,7 +68,6 @@ class Ps2Device : public Serializable {
     }
     return byte;
   }
-  [[nodiscard]] bool has_output() const { return !replies_.empty() || !events_.empty(); }
   /// As if switched off and on.
   virtual void reset() = 0;
 

@@ -34,7 +34,6 @@ class Ps2Keyboard : public Ps2Device {
 
   /// Bit 0 scroll lock, 1 num lock, 2 caps lock.
   [[nodiscard]] uint8_t leds() const { return leds_; }
-  [[nodiscard]] bool scanning() const { return scanning_; }
 
   void receive(uint8_t byte) override;
   void reset() override;

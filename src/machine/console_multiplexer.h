@@ -33,7 +33,6 @@ class ConsoleMultiplexer final : private devices::CharacterReceiver {
 
   /// Another user; the first has the focus. Lives as long as the multiplexer.
   [[nodiscard]] devices::CharacterBackend& add_front_end(FrontEndRole role);
-  [[nodiscard]] size_t focus() const { return focus_; }
 
  private:
   class FrontEnd;
