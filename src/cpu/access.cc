@@ -12,11 +12,13 @@
 #include "cpu/fpu_state.h"
 #include "cpu/translation.h"
 #include "x86/control_registers.h"
+#include "x86/debug_registers.h"
 
 namespace vitrine::cpu {
-namespace {
 
-constexpr uint64_t kRights = kTlbReadable | kTlbWritable | kTlbExecutable;
+using x86::BreakpointKind;
+
+namespace {
 
 // std::has_single_bit() is a call where the compiler may not use POPCNT.
 constexpr bool is_power_of_two(unsigned size) {
@@ -165,11 +167,11 @@ TlbEntry* resolve(Core& core, uint32_t linear, Access access, Privilege privileg
 void note_data_access(Core& core, uint32_t linear, unsigned size, Access access) {
   const bool write = access == Access::Write;
   uint32_t hits = 0;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned kind = core.state.dr7 >> (16 + 4 * i) & 3;
-    if ((core.state.dr7 >> (2 * i) & 3) == 0 || !(kind == 3 || (kind == 1 && write))) continue;
-    const unsigned code = core.state.dr7 >> (18 + 4 * i) & 3;
-    const uint32_t length = code == 2 ? 8 : code + 1;
+  for (unsigned i = 0; i < x86::kBreakpointCount; ++i) {
+    const BreakpointKind kind = x86::breakpoint_kind(core.state.dr7, i);
+    const bool wanted = kind == BreakpointKind::ReadWrite || (kind == BreakpointKind::Write && write);
+    if (!wanted || !x86::breakpoint_enabled(core.state.dr7, i)) continue;
+    const uint32_t length = x86::breakpoint_length(core.state.dr7, i);
     const uint32_t start = core.state.dr[i] & ~(length - 1);
     if (start - linear < size || linear - start < length) hits |= 1u << i;
   }
@@ -188,9 +190,9 @@ void note_data_access(Core& core, uint32_t linear, unsigned size, Access access)
 
 void note_port_access(Core& core, uint16_t port, unsigned size) {
   if ((core.state.cr4 & x86::kCr4De) == 0) return;
-  for (unsigned i = 0; i < 4; ++i) {
-    if ((core.state.dr7 >> (2 * i) & 3) == 0 || (core.state.dr7 >> (16 + 4 * i) & 3) != 2) continue;
-    const uint32_t length = (core.state.dr7 >> (18 + 4 * i) & 3) + 1;
+  for (unsigned i = 0; i < x86::kBreakpointCount; ++i) {
+    if (!x86::breakpoint_enabled_for(core.state.dr7, i, BreakpointKind::Io)) continue;
+    const uint32_t length = x86::breakpoint_length(core.state.dr7, i);
     const uint32_t start = core.state.dr[i] & ~(length - 1);
     if (start - port < size || port - start < length) {
       core.pending_dr6 |= 1u << i;

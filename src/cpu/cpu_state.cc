@@ -24,6 +24,16 @@ void serialize(StateArchive& archive, FloatingPointState& fpu) {
 
 }  // namespace
 
+std::string_view activity_name(Activity activity) {
+  switch (activity) {
+    case Activity::Running: return "running";
+    case Activity::Halted: return "halted";
+    case Activity::Shutdown: return "shut down";
+    case Activity::WaitForStartup: return "waiting for startup";
+  }
+  return "";
+}
+
 void CpuState::serialize(StateArchive& archive) {
   archive.section("cpu-state", 1);
   for (unsigned i = 0; i < x86::kGprCount; ++i) archive.field(gpr[i]);

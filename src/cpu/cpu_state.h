@@ -32,6 +32,8 @@ struct DescriptorTableRegister {
 
 /// What the processor is doing. SDM Vol. 3C calls it the activity state.
 enum class Activity : uint8_t { Running, Halted, Shutdown, WaitForStartup };
+/// As a person reads it: "running", "shut down".
+[[nodiscard]] std::string_view activity_name(Activity activity);
 
 /// x87, MMX and SSE state.
 struct alignas(16) FloatingPointState {

@@ -30,6 +30,15 @@ void load_simple_code(Core& core, uint16_t selector, uint32_t eip) {
   update_mode(core);
 }
 
+// What the selector of JMP or CALL names: a code segment, or a gate or TSS.
+bool read_target(Core& core, CodeTarget& target) {
+  if (target.selector.null()) return core.raise(Vector::GeneralProtection);
+  if (!read_descriptor(core, target.selector, target.descriptor)) return false;
+  const uint32_t attributes = target.descriptor.attributes();
+  return x86::is_system(attributes) || x86::is_code(attributes) ||
+         raise_selector(core, Vector::GeneralProtection, target.selector);
+}
+
 // A code segment named directly by JMP or CALL.
 bool check_direct_code(Core& core, Selector selector, Descriptor descriptor) {
   const uint32_t attributes = descriptor.attributes();
@@ -201,15 +210,11 @@ bool far_jump(Core& core, LogicalAddress target) {
     load_simple_code(core, target.segment, target.offset);
     return true;
   }
-  const Selector selector(target.segment);
-  if (selector.null()) return core.raise(Vector::GeneralProtection);
-  CodeTarget code{selector, {}};
-  if (!read_descriptor(core, selector, code.descriptor)) return false;
+  CodeTarget code{Selector(target.segment), {}};
+  if (!read_target(core, code)) return false;
   if (x86::is_system(code.descriptor.attributes()))
-    return transfer_to_system(core, selector, code.descriptor, Transfer::Jump);
-  if (!x86::is_code(code.descriptor.attributes()))
-    return raise_selector(core, Vector::GeneralProtection, selector);
-  if (!check_direct_code(core, selector, code.descriptor) || !prepare_code(core, code, target.offset))
+    return transfer_to_system(core, code.selector, code.descriptor, Transfer::Jump);
+  if (!check_direct_code(core, code.selector, code.descriptor) || !prepare_code(core, code, target.offset))
     return false;
   enter_code(core, code, core.state.cpl, target.offset);
   update_mode(core);
@@ -229,15 +234,11 @@ bool far_call(Core& core, LogicalAddress target, unsigned operand_size) {
     load_simple_code(core, target.segment, target.offset);
     return true;
   }
-  const Selector selector(target.segment);
-  if (selector.null()) return core.raise(Vector::GeneralProtection);
-  CodeTarget code{selector, {}};
-  if (!read_descriptor(core, selector, code.descriptor)) return false;
+  CodeTarget code{Selector(target.segment), {}};
+  if (!read_target(core, code)) return false;
   if (x86::is_system(code.descriptor.attributes()))
-    return transfer_to_system(core, selector, code.descriptor, Transfer::Call);
-  if (!x86::is_code(code.descriptor.attributes()))
-    return raise_selector(core, Vector::GeneralProtection, selector);
-  return check_direct_code(core, selector, code.descriptor) &&
+    return transfer_to_system(core, code.selector, code.descriptor, Transfer::Call);
+  return check_direct_code(core, code.selector, code.descriptor) &&
          call_same_privilege(core, code, target.offset, operand_size);
 }
 

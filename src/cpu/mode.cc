@@ -3,6 +3,7 @@
 
 #include "cpu/code_cache.h"
 #include "x86/control_registers.h"
+#include "x86/debug_registers.h"
 #include "x86/flags.h"
 
 namespace vitrine::cpu {
@@ -60,10 +61,10 @@ void update_mode(Core& core) {
   core.alignment_check = user && (state.cr0 & x86::kCr0Am) != 0 && (state.eflags & x86::kAc) != 0;
   bool watch_data = !core.debug.watchpoints.empty();
   bool code_breakpoints = false;
-  for (unsigned i = 0; i < 4; ++i) {
-    if ((state.dr7 >> (2 * i) & 3) == 0) continue;
-    const unsigned kind = state.dr7 >> (16 + 4 * i) & 3;
-    (kind == 0 ? code_breakpoints : watch_data) = true;
+  for (unsigned i = 0; i < x86::kBreakpointCount; ++i) {
+    if (!x86::breakpoint_enabled(state.dr7, i)) continue;
+    const bool code = x86::breakpoint_kind(state.dr7, i) == x86::BreakpointKind::Execute;
+    (code ? code_breakpoints : watch_data) = true;
   }
   core.watch_data = watch_data;
   core.force_step = code_breakpoints || !core.debug.breakpoints.empty() || core.debug.single_step;

@@ -46,16 +46,6 @@ std::string segment_line(const char* name, const SegmentRegister& segment) {
                      segment.limit, segment.attributes, segment_kind(segment.attributes));
 }
 
-const char* activity_name(Activity activity) {
-  switch (activity) {
-    case Activity::Running: return "running";
-    case Activity::Halted: return "halted";
-    case Activity::Shutdown: return "shutdown";
-    case Activity::WaitForStartup: return "waiting for startup";
-  }
-  return "?";
-}
-
 }  // namespace
 
 std::string print_state(const CpuState& state) {

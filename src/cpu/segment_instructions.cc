@@ -28,10 +28,14 @@ void set_zero_flag(Core& core, bool value) {
   core.state.eflags = value ? core.state.eflags | x86::kZf : core.state.eflags & ~x86::kZf;
 }
 
-// What LAR, LSL, VERR and VERW share: #UD outside protected mode, and a descriptor if the selector names one
+// What LAR, LSL, VERR and VERW share: #UD outside protected mode, and a descriptor if the operand names one
 // that the program may see. `visible` says whether; a page fault on the way is a fault.
-bool look_up(Core& core, Selector selector, Descriptor& descriptor, bool& visible) {
+bool look_up(Core& core, const Instruction& i, Descriptor& descriptor, bool& visible) {
   visible = false;
+  if (!core.protected_mode()) return core.raise(Vector::InvalidOpcode);
+  uint16_t operand = 0;
+  if (!read_selector_operand(core, i, operand)) return false;
+  const Selector selector(operand);
   if (selector.null()) return true;
   const std::optional<uint32_t> address = descriptor_address(core, selector);
   if (!address) return true;
@@ -124,12 +128,9 @@ bool load_far_pointer(Core& core, const Instruction& i) {
 }
 
 bool lar(Core& core, const Instruction& i) {
-  if (!core.protected_mode()) return core.raise(Vector::InvalidOpcode);
-  uint16_t selector = 0;
   Descriptor descriptor;
   bool visible = false;
-  if (!read_selector_operand(core, i, selector)) return false;
-  if (!look_up(core, Selector(selector), descriptor, visible)) return false;
+  if (!look_up(core, i, descriptor, visible)) return false;
   visible = visible && has_type(descriptor.attributes(), kLarTypes);
   if (visible) set_sized(core, i, i.reg, descriptor.attributes());
   set_zero_flag(core, visible);
@@ -137,12 +138,9 @@ bool lar(Core& core, const Instruction& i) {
 }
 
 bool lsl(Core& core, const Instruction& i) {
-  if (!core.protected_mode()) return core.raise(Vector::InvalidOpcode);
-  uint16_t selector = 0;
   Descriptor descriptor;
   bool visible = false;
-  if (!read_selector_operand(core, i, selector)) return false;
-  if (!look_up(core, Selector(selector), descriptor, visible)) return false;
+  if (!look_up(core, i, descriptor, visible)) return false;
   visible = visible && has_type(descriptor.attributes(), kLslTypes);
   if (visible) set_sized(core, i, i.reg, descriptor.limit());
   set_zero_flag(core, visible);
@@ -152,12 +150,9 @@ bool lsl(Core& core, const Instruction& i) {
 namespace {
 
 bool verify(Core& core, const Instruction& i, bool (*usable)(uint32_t attributes)) {
-  if (!core.protected_mode()) return core.raise(Vector::InvalidOpcode);
-  uint16_t selector = 0;
   Descriptor descriptor;
   bool visible = false;
-  if (!read_selector_operand(core, i, selector)) return false;
-  if (!look_up(core, Selector(selector), descriptor, visible)) return false;
+  if (!look_up(core, i, descriptor, visible)) return false;
   set_zero_flag(core, visible && usable(descriptor.attributes()));
   return true;
 }
@@ -178,11 +173,7 @@ bool arpl(Core& core, const Instruction& i) {
   // Memory is read first and written only when the RPL changes: a page fault of the read says so in its error
   // code.
   uint16_t value = 0;
-  if (i.is_memory) {
-    if (!load_operand(core, i, value)) return false;
-  } else {
-    value = core.get<uint16_t>(i.rm);
-  }
+  if (!read_selector_operand(core, i, value)) return false;
   const Selector destination(value);
   const bool raised = destination.rpl() < source.rpl();
   if (raised) {

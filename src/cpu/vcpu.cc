@@ -17,6 +17,7 @@
 #include "cpu/system.h"
 #include "cpu/translation.h"
 #include "x86/control_registers.h"
+#include "x86/debug_registers.h"
 
 namespace vitrine::cpu {
 
@@ -216,8 +217,8 @@ Vcpu::Next Vcpu::take_breakpoints(Exit& exit) {
   }
   if ((state.eflags & x86::kRf) != 0 || state.interrupt_shadow) return Next::Execute;
   uint32_t hits = 0;
-  for (unsigned i = 0; i < 4; ++i) {
-    const bool enabled = (state.dr7 >> (2 * i) & 3) != 0 && (state.dr7 >> (16 + 4 * i) & 3) == 0;
+  for (unsigned i = 0; i < x86::kBreakpointCount; ++i) {
+    const bool enabled = x86::breakpoint_enabled_for(state.dr7, i, x86::BreakpointKind::Execute);
     if (enabled && state.dr[i] == linear) hits |= 1u << i;
   }
   if (hits == 0) return Next::Execute;

@@ -22,16 +22,6 @@ constexpr uint64_t kStepNoInterrupts = 2;
 constexpr uint64_t kStepNoTimers = 4;
 constexpr uint64_t kStepMasked = kStepEnable | kStepNoInterrupts | kStepNoTimers;
 
-std::string_view activity_name(cpu::Activity activity) {
-  switch (activity) {
-    case cpu::Activity::Running: return "running";
-    case cpu::Activity::Halted: return "halted";
-    case cpu::Activity::Shutdown: return "shut down";
-    case cpu::Activity::WaitForStartup: return "waiting for startup";
-  }
-  return "";
-}
-
 bool offers(std::string_view features, std::string_view wanted) {
   while (!features.empty()) {
     if (take_until(features, ';') == wanted) return true;
@@ -118,7 +108,7 @@ void GdbServer::query_next_threads(std::string_view /*arguments*/) {
 void GdbServer::query_thread_description(std::string_view arguments) {
   const auto thread = parse_thread(arguments);
   if (!thread || thread->kind != ThreadChoice::Kind::One) return reply_error(GdbError::NoSuchThread);
-  const std::string_view activity = activity_name(target_.cpu_state(thread->cpu).activity);
+  const std::string_view activity = cpu::activity_name(target_.cpu_state(thread->cpu).activity);
   reply(to_hex(fmt::format("CPU#{} [{}]", thread->cpu, activity)));
 }
 

@@ -140,6 +140,7 @@ class FloppyController : public memory::PortDevice, public Serializable {
   enum class Moved : uint8_t { All, TerminalCount, Waiting };
   [[nodiscard]] Moved move_out();
   [[nodiscard]] Moved move_in();
+  [[nodiscard]] Moved fill_buffer();
   [[nodiscard]] Moved moved(const DmaTransfer& dma);
   void advance_id();
   void sector_done(Moved how);

@@ -179,18 +179,20 @@ void FloppyController::step_write() {
     if (const Outcome outcome = locate(offset); outcome.failed()) return end_transfer(outcome);
     if (selected(t.drive).write_protected()) return end_transfer({kSt0Abnormal, kSt1NotWritable, 0});
   }
-  Moved how = Moved::All;
-  if (t.position < t.bytes) {
-    if ((specify_[1] & kSpecifyNonDma) != 0) {
-      phase_ = Phase::DataOut;
-      return set_irq(true);
-    }
-    how = move_in();
-    if (how == Moved::Waiting) return;
-    // "Write Data": the rest of the sector in which terminal count comes is zeros.
-    std::fill(buffer_.begin() + t.position, buffer_.end(), uint8_t{0});
-  }
+  const Moved how = fill_buffer();
+  if (how == Moved::Waiting) return;
+  // "Write Data": the rest of the sector in which terminal count comes is zeros.
+  std::fill(buffer_.begin() + t.position, buffer_.end(), uint8_t{0});
   if (store_sector()) sector_done(how);
+}
+
+// What the buffer lacks, from memory or asked of the guest.
+FloppyController::Moved FloppyController::fill_buffer() {
+  if (transfer_.position == transfer_.bytes) return Moved::All;
+  if ((specify_[1] & kSpecifyNonDma) == 0) return move_in();
+  phase_ = Phase::DataOut;
+  set_irq(true);
+  return Moved::Waiting;
 }
 
 bool FloppyController::store_sector() {
@@ -213,15 +215,8 @@ void FloppyController::step_format() {
     if (const Outcome outcome = check_medium(); outcome.failed()) return end_transfer(outcome);
     if (selected(t.drive).write_protected()) return end_transfer({kSt0Abnormal, kSt1NotWritable, 0});
   }
-  Moved how = Moved::All;
-  if (t.position < t.bytes) {
-    if ((specify_[1] & kSpecifyNonDma) != 0) {
-      phase_ = Phase::DataOut;
-      return set_irq(true);
-    }
-    how = move_in();
-    if (how == Moved::Waiting) return;
-  }
+  const Moved how = fill_buffer();
+  if (how == Moved::Waiting) return;
   if (t.position == t.bytes) {
     t.cylinder = buffer_[0];
     t.id_head = buffer_[1];

@@ -24,21 +24,11 @@ void info_status(MonitorSession& session, std::string_view) {
   }
 }
 
-std::string_view activity_name(cpu::Activity activity) {
-  switch (activity) {
-    case cpu::Activity::Running: return "running";
-    case cpu::Activity::Halted: return "halted";
-    case cpu::Activity::Shutdown: return "shut down";
-    case cpu::Activity::WaitForStartup: return "waiting for startup";
-  }
-  return "";
-}
-
 void info_cpus(MonitorSession& session, std::string_view) {
   for (unsigned i = 0; i < session.target().cpu_count(); ++i) {
     const cpu::CpuState& state = session.target().cpu_state(i);
     session.print("{} CPU #{}: {}, {:04x}:{:08x}\n", i == session.cpu() ? '*' : ' ', i,
-                  activity_name(state.activity), state.segments[x86::kCs].selector, state.eip);
+                  cpu::activity_name(state.activity), state.segments[x86::kCs].selector, state.eip);
   }
 }
 

@@ -8,8 +8,7 @@ namespace vitrine::x86 {
 inline constexpr unsigned kBreakpointCount = 4;
 
 // DR6.
-inline constexpr uint32_t kDr6Hit0 = 1u << 0;  ///< B0; B1–B3 follow.
-inline constexpr uint32_t kDr6Hits = 0xf;
+inline constexpr uint32_t kDr6Hits = 0xf;                ///< B0–B3
 inline constexpr uint32_t kDr6GeneralDetect = 1u << 13;  ///< BD
 inline constexpr uint32_t kDr6SingleStep = 1u << 14;     ///< BS
 inline constexpr uint32_t kDr6TaskSwitch = 1u << 15;     ///< BT
@@ -26,8 +25,6 @@ inline constexpr uint32_t kDr7Writable = 0xffff23ff;
 inline constexpr uint32_t kDr7LocalEnables = 0x55;
 /// LE, cleared with them.
 inline constexpr uint32_t kDr7LocalExact = 1u << 8;
-/// Any breakpoint enabled.
-inline constexpr uint32_t kDr7Enables = 0xff;
 
 /// What a breakpoint waits for: R/Wn.
 enum class BreakpointKind : uint8_t { Execute = 0, Write = 1, Io = 2, ReadWrite = 3 };
@@ -37,6 +34,9 @@ enum class BreakpointKind : uint8_t { Execute = 0, Write = 1, Io = 2, ReadWrite 
 }
 [[nodiscard]] constexpr BreakpointKind breakpoint_kind(uint32_t dr7, unsigned n) {
   return static_cast<BreakpointKind>(dr7 >> (16 + 4 * n) & 3);
+}
+[[nodiscard]] constexpr bool breakpoint_enabled_for(uint32_t dr7, unsigned n, BreakpointKind kind) {
+  return breakpoint_enabled(dr7, n) && breakpoint_kind(dr7, n) == kind;
 }
 /// In bytes. The encoding 10b means 8 bytes only in 64-bit mode; here it is undefined and taken as 8.
 [[nodiscard]] constexpr uint32_t breakpoint_length(uint32_t dr7, unsigned n) {
