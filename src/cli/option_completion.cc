@@ -82,6 +82,7 @@ void add_default_drives(RunOptions& options) {
 /// Everything that a character device is used for, in the order of the command line's kinds.
 std::vector<CharacterOptions*> character_users(RunOptions& options) {
   std::vector<CharacterOptions*> users;
+  users.reserve(options.serials.size() + options.debug_consoles.size() + 2);
   for (CharacterOptions& serial : options.serials) users.push_back(&serial);
   for (DebugConsoleOptions& console : options.debug_consoles) users.push_back(&console.device);
   if (options.monitor) users.push_back(&*options.monitor);
