@@ -70,7 +70,8 @@ Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& co
     const bool pci = config.type == machine::MachineType::Pc;
     config.bios = TRY(find_firmware(options, pci ? "bios-256k.bin" : "bios.bin"));
   } else if (options.bios.find('/') != std::string::npos || ::access(options.bios.c_str(), F_OK) == 0) {
-    config.bios = {options.bios, TRY(open_to_read("the firmware", options.bios))};
+    Descriptor file = TRY(open_to_read("the firmware", options.bios));
+    config.bios = {options.bios, std::move(file)};
   } else {
     config.bios = TRY(find_firmware(options, options.bios));
   }
