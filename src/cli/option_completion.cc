@@ -167,6 +167,16 @@ void add_default_consoles(RunOptions& options) {
   }
 }
 
+Result<void> check_rtc(RunOptions& options) {
+  if (options.rtc.source == RtcOptions::Source::Guest) return {};
+  if (options.clock.kind == machine::ClockKind::Virtual) {
+    return std::unexpected(Error{"-rtc: not supported: clock =", "host", 0,
+                                 "with --clock=virtual all clocks of the guest show virtual time"});
+  }
+  options.notes.emplace_back("-rtc clock=host: the clock stands still while the machine is paused");
+  return {};
+}
+
 }  // namespace
 
 Result<void> complete_run_options(RunOptions& options) {
@@ -175,6 +185,7 @@ Result<void> complete_run_options(RunOptions& options) {
   if (options.kernel.empty() && !options.kernel_command_line.empty()) {
     return std::unexpected(Error{"-append needs -kernel", ""});
   }
+  if (auto checked = check_rtc(options); !checked) return checked;
   if (auto placed = place_drives(options); !placed) return placed;
   if (auto checked = check_references(options); !checked) return checked;
   if (auto checked = check_consoles(options); !checked) return checked;
