@@ -26,6 +26,12 @@ class TeachingKernel(harness.TestCase):
         self.assertEqual(session.wait(), 0)
         self.assertEqual(session.errors.text, "")
 
+    def test_it_finds_processors_without_acpi(self):
+        result = self.run_machine(*NO_SCREEN, "-serial", "stdio", "-m", "32", "-kernel", self.guest("pane.elf"), "-initrd",
+                                  self.guest("pane-fs.img"), "-append", "test", "-smp", "2", "-no-acpi")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stdout, "processors: 2(?s:.*)all tests passed")
+
     def test_it_waits_for_gdb(self):
         port = harness.free_port()
         session = self.start(*NO_SCREEN, "-serial", "stdio", "-kernel", self.guest("pane.elf"), "-initrd",
