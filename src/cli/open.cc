@@ -7,6 +7,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <ctime>
@@ -70,8 +71,7 @@ Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& co
     const bool pci = config.type == machine::MachineType::Pc;
     config.bios = TRY(find_firmware(options, pci ? "bios-256k.bin" : "bios.bin"));
   } else if (options.bios.find('/') != std::string::npos || ::access(options.bios.c_str(), F_OK) == 0) {
-    Descriptor file = TRY(open_to_read("the firmware", options.bios));
-    config.bios = {options.bios, std::move(file)};
+    config.bios = {options.bios, TRY(open_to_read("the firmware", options.bios))};
   } else {
     config.bios = TRY(find_firmware(options, options.bios));
   }
@@ -80,22 +80,13 @@ Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& co
   return {};
 }
 
-// The name of a Linux initrd is taken as it is, commas and spaces included; a list of modules is no file's
-// name.
-std::vector<ModuleOptions> modules_of(const RunOptions& options) {
-  const std::string& whole = options.initrd_argument;
-  if (options.initrd.size() == 1 && options.initrd[0].file == whole) return options.initrd;
-  if (!whole.empty() && ::access(whole.c_str(), F_OK) == 0) return {{whole, whole}};
-  return options.initrd;
-}
-
 Result<void> open_kernel(const RunOptions& options, machine::MachineConfig& config) {
   if (options.kernel.empty()) return {};
   machine::KernelConfig kernel;
   kernel.name = options.kernel;
   kernel.file = TRY(open_to_read("the kernel", options.kernel));
   kernel.command_line = options.kernel_command_line;
-  for (const ModuleOptions& module : modules_of(options)) {
+  for (const ModuleOptions& module : options.initrd) {
     Descriptor file = TRY(open_to_read("the initial RAM disk or module", module.file));
     kernel.modules.push_back({module.file, module.command_line, std::move(file)});
   }
@@ -173,10 +164,18 @@ Result<TemporaryFile> write_pid_file(const std::string& path) {
   return TemporaryFile(path);
 }
 
+// In virtual time two runs must be the same: the host's random numbers are only for a guest that was promised
+// them by name.
+std::string cpu_model(const RunOptions& options) {
+  if (options.clock.kind != machine::ClockKind::Virtual) return options.cpu_model;
+  const size_t name = std::min(options.cpu_model.find(','), options.cpu_model.size());
+  return options.cpu_model.substr(0, name) + ",-rdrand,-rdseed" + options.cpu_model.substr(name);
+}
+
 void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.name = options.name;
   config.type = options.type;
-  config.cpu_model = options.cpu_model;
+  config.cpu_model = cpu_model(options);
   config.cpus = options.cpus;
   config.memory_size = options.memory_size;
   config.acpi = options.acpi;

@@ -84,6 +84,13 @@ TEST_F(OpenTest, OpensEverythingThatIsNeeded) {
   EXPECT_FALSE(opened->terminal);
 }
 
+TEST_F(OpenTest, VirtualTimeIsWithoutTheHostsRandomNumbers) {
+  const auto model = [](std::vector<std::string> words) { return open(std::move(words))->config.cpu_model; };
+  EXPECT_EQ(model({}), "max");
+  EXPECT_EQ(model({"--clock=virtual"}), "max,-rdrand,-rdseed");
+  EXPECT_EQ(model({"-icount", "shift=3", "-cpu", "max,-sse2"}), "max,-rdrand,-rdseed,-sse2");
+}
+
 TEST_F(OpenTest, DescriptorsAreNotInherited) {
   const auto opened = open({image("a.img"), "-serial", "pty", "-serial", "file:" + path("log")});
   ASSERT_TRUE(opened) << opened.error().message();

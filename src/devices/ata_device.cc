@@ -85,18 +85,26 @@ void AtaDevice::write_data(unsigned size, uint32_t value) {
   if (position_ == length_) block_moved();
 }
 
-size_t AtaDevice::read_data_block(std::span<uint8_t> data) {
+size_t AtaDevice::block_left(unsigned size, size_t room) const {
+  if (size < 2) return 0;
+  const size_t bytes = std::min<size_t>(room, length_ - position_);
+  return bytes - bytes % size;
+}
+
+size_t AtaDevice::read_data_block(unsigned size, std::span<uint8_t> data) {
   if (phase_ != Phase::DataIn) return 0;
-  const size_t bytes = std::min<size_t>(data.size(), length_ - position_);
+  const size_t bytes = block_left(size, data.size());
+  if (bytes == 0) return 0;
   std::memcpy(data.data(), buffer_.data() + position_, bytes);
   position_ += static_cast<uint32_t>(bytes);
   if (position_ == length_) block_moved();
   return bytes;
 }
 
-size_t AtaDevice::write_data_block(std::span<const uint8_t> data) {
+size_t AtaDevice::write_data_block(unsigned size, std::span<const uint8_t> data) {
   if (phase_ != Phase::DataOut) return 0;
-  const size_t bytes = std::min<size_t>(data.size(), length_ - position_);
+  const size_t bytes = block_left(size, data.size());
+  if (bytes == 0) return 0;
   std::memcpy(buffer_.data() + position_, data.data(), bytes);
   position_ += static_cast<uint32_t>(bytes);
   if (position_ == length_) block_moved();

@@ -65,9 +65,10 @@ class AtaDevice : public Serializable {
   /// The data register: `size` is 1, 2 or 4. A byte access takes a whole word, as the 16-bit bus does.
   [[nodiscard]] uint32_t read_data(unsigned size);
   void write_data(unsigned size, uint32_t value);
-  /// The same for a string instruction: as many bytes as the current block still has. Returns how many.
-  size_t read_data_block(std::span<uint8_t> data);
-  size_t write_data_block(std::span<const uint8_t> data);
+  /// The same for a string instruction: as many accesses as lie wholly in the current block. Gives the bytes
+  /// moved; none for byte accesses, which take a word each.
+  [[nodiscard]] size_t read_data_block(unsigned size, std::span<uint8_t> data);
+  [[nodiscard]] size_t write_data_block(unsigned size, std::span<const uint8_t> data);
 
   /// The system's reset line: everything as after power-on, ready at once.
   void hardware_reset();
@@ -133,6 +134,8 @@ class AtaDevice : public Serializable {
  private:
   void timer_fired();
   void block_moved();
+  /// What a string instruction with room for `room` bytes can move in one go.
+  [[nodiscard]] size_t block_left(unsigned size, size_t room) const;
 
   Clock& clock_;
   Timer timer_;

@@ -7,7 +7,6 @@
 
 #include "devices/block_backend_for_test.h"
 #include "devices/ide_channel.h"
-#include "devices/irq_sink_for_test.h"
 
 namespace vitrine::devices {
 namespace {
@@ -17,6 +16,15 @@ using Bytes = std::vector<uint8_t>;
 constexpr uint16_t kData = 0x1f0;
 constexpr uint16_t kStatus = 0x1f7;
 constexpr uint16_t kControl = 0x3f6;
+
+struct Line : IrqSink {
+  bool level = false;
+  unsigned edges = 0;
+  void set_irq_line(unsigned, bool now) override {
+    edges += now && !level;
+    level = now;
+  }
+};
 
 /// Memory that a guest's descriptors would name, as one run of bytes; it may be shorter than the transfer.
 struct Engine : AtaDmaEngine {
@@ -130,7 +138,7 @@ class AtaDiskTest : public testing::Test {
   }
 
   ManualClock clock;
-  IrqSinkForTest line;
+  Line line;
   Engine engine;
   BlockBackendForTest disk{kSectors * 512};
   std::vector<std::string> reports;
@@ -178,7 +186,7 @@ TEST_F(AtaDiskTest, ReadsSectorsWithAnInterruptForEach) {
   EXPECT_EQ(in(kStatus), 0x50);
   EXPECT_EQ(in(0x1f2), 0);
   EXPECT_EQ(in(0x1f3) | in(0x1f4) << 8, 1002);
-  EXPECT_EQ(line.rises, 3u);
+  EXPECT_EQ(line.edges, 3u);
 }
 
 TEST_F(AtaDiskTest, CountOfZeroIs256Sectors) {
@@ -252,15 +260,42 @@ TEST_F(AtaDiskTest, ByteAndBlockAccessesOfTheDataRegister) {
   EXPECT_EQ(channel.read_port(kData, 4),
             expected[2] | expected[3] << 8 | expected[4] << 16 | static_cast<uint32_t>(expected[5]) << 24);
   Bytes rest(1000);
-  EXPECT_EQ(channel.read_port_block(kData, rest), 506u);
+  EXPECT_EQ(channel.read_port_block(kData, 2, rest), 506u);
   EXPECT_TRUE(std::equal(expected.begin() + 6, expected.end(), rest.begin()));
-  EXPECT_EQ(channel.read_port_block(kData, rest), 0u);
+  EXPECT_EQ(channel.read_port_block(kData, 2, rest), 0u);
   EXPECT_EQ(in(kStatus), 0x50);
   command28(0x30, 7, 1);
   const Bytes data = pattern(600, 5);
-  EXPECT_EQ(channel.write_port_block(kData, data), 512u);
+  EXPECT_EQ(channel.write_port_block(kData, 2, data), 512u);
   wait();
   EXPECT_TRUE(std::equal(data.begin(), data.begin() + 512, disk.data.begin() + 7 * 512));
+}
+
+TEST_F(AtaDiskTest, ABlockTransferLeavesWhatIsNoWholeAccess) {
+  command28(0x20, 7, 1);
+  wait();
+  const Bytes expected = on_disk(7, 1);
+  (void)channel.read_port(kData, 2);
+  Bytes rest(1000);
+  EXPECT_EQ(channel.read_port_block(kData, 1, rest), 0u) << "a byte access takes a word";
+  EXPECT_EQ(channel.read_port_block(kData + 1, 2, rest), 0u) << "another register";
+  EXPECT_EQ(channel.read_port_block(kData, 4, rest), 508u);
+  EXPECT_TRUE(std::equal(expected.begin() + 2, expected.begin() + 510, rest.begin()));
+  EXPECT_EQ(channel.read_port_block(kData, 4, rest), 0u);
+  EXPECT_EQ(in(kStatus), 0x58);
+  EXPECT_EQ(channel.read_port(kData, 4), uint32_t{expected[510]} | uint32_t{expected[511]} << 8);
+  EXPECT_EQ(in(kStatus), 0x50);
+
+  command28(0x30, 7, 1);
+  const Bytes data = pattern(512, 9);
+  channel.write_port(kData, 2, data[0] | data[1] << 8);
+  EXPECT_EQ(channel.write_port_block(kData, 1, data), 0u);
+  EXPECT_EQ(channel.write_port_block(kData, 4, std::span(data).subspan(2)), 508u);
+  EXPECT_EQ(channel.write_port_block(kData, 4, std::span(data).subspan(510)), 0u);
+  channel.write_port(kData, 4, data[510] | data[511] << 8);
+  wait();
+  EXPECT_EQ(in(kStatus), 0x50);
+  EXPECT_EQ(on_disk(7, 1), data);
 }
 
 TEST_F(AtaDiskTest, ChsAddressesFollowTheCurrentTranslation) {
@@ -510,11 +545,11 @@ TEST_F(AtaDiskTest, StateSurvivesInTheMiddleOfTransfers) {
   (void)read_data(100);
   const auto reading = copy_of(disk);
   Bytes rest(412);
-  EXPECT_EQ(reading->read_port_block(kData, rest), 412u);
+  EXPECT_EQ(reading->read_port_block(kData, 2, rest), 412u);
   EXPECT_TRUE(std::equal(rest.begin(), rest.end(), disk.data.begin() + 1000 * 512 + 100));
   wait();
   Bytes second(512);
-  EXPECT_EQ(reading->read_port_block(kData, second), 512u);
+  EXPECT_EQ(reading->read_port_block(kData, 2, second), 512u);
   EXPECT_EQ(second, on_disk(1001, 1));
 
   out(kControl, 0x04);

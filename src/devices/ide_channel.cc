@@ -71,14 +71,14 @@ void IdeChannel::write_port(uint16_t port, unsigned size, uint32_t value) {
   }
 }
 
-size_t IdeChannel::read_port_block(uint16_t port, std::span<uint8_t> data) {
+size_t IdeChannel::read_port_block(uint16_t port, unsigned size, std::span<uint8_t> data) {
   AtaDevice* device = selected();
-  return port == ports_.command && device != nullptr ? device->read_data_block(data) : 0;
+  return port == ports_.command && device != nullptr ? device->read_data_block(size, data) : 0;
 }
 
-size_t IdeChannel::write_port_block(uint16_t port, std::span<const uint8_t> data) {
+size_t IdeChannel::write_port_block(uint16_t port, unsigned size, std::span<const uint8_t> data) {
   AtaDevice* device = selected();
-  return port == ports_.command && device != nullptr ? device->write_data_block(data) : 0;
+  return port == ports_.command && device != nullptr ? device->write_data_block(size, data) : 0;
 }
 
 uint8_t IdeChannel::read_register(AtaRegister which) {

@@ -52,11 +52,9 @@ class IdeChannel : public memory::PortDevice, public Serializable, private AtaCh
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 
-  /// For `rep ins` and `rep outs` at the data port: moves as many bytes as the current data block still has,
-  /// at most `data.size()`, which is a multiple of the access size. Fewer than asked for means that the rest
-  /// has to go through read_port() or write_port(), one access at a time.
-  size_t read_port_block(uint16_t port, std::span<uint8_t> data);
-  size_t write_port_block(uint16_t port, std::span<const uint8_t> data);
+  /// The data port: up to the end of the current data block.
+  [[nodiscard]] size_t read_port_block(uint16_t port, unsigned size, std::span<uint8_t> data) override;
+  [[nodiscard]] size_t write_port_block(uint16_t port, unsigned size, std::span<const uint8_t> data) override;
 
   void serialize(StateArchive& archive) override;
 

@@ -203,11 +203,12 @@ class StorageFuzz : public testing::Test {
     const uint16_t port = channel == 0 ? 0x1f0 : 0x170;
     std::array<uint8_t, 4096> block{};
     const std::span<uint8_t> part = std::span(block).first(below(2048) * 2);
+    const unsigned size = 1u << below(3);
     switch (below(4)) {
-      case 0: machine.ide.channel(channel).read_port_block(port, part); break;
-      case 1: machine.ide.channel(channel).write_port_block(port, part); break;
-      case 2: (void)machine.ports.read(port, 1u << below(3)); break;
-      default: machine.ports.write(port, 1u << below(3), static_cast<uint32_t>(random())); break;
+      case 0: (void)machine.ports.read_block(port, size, part.first(part.size() / size * size)); break;
+      case 1: (void)machine.ports.write_block(port, size, part.first(part.size() / size * size)); break;
+      case 2: (void)machine.ports.read(port, size); break;
+      default: machine.ports.write(port, size, static_cast<uint32_t>(random())); break;
     }
   }
 

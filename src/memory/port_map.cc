@@ -74,4 +74,19 @@ void PortMap::write(uint16_t port, unsigned size, uint32_t value) {
   }
 }
 
+PortDevice* PortMap::whole(uint16_t port, unsigned size) const {
+  const uint16_t slot = slots_[port];
+  return slot != 0 && piece(port, size) == size ? ranges_[slot - 1].device : nullptr;
+}
+
+size_t PortMap::read_block(uint16_t port, unsigned size, std::span<uint8_t> data) {
+  PortDevice* device = whole(port, size);
+  return device == nullptr ? 0 : device->read_port_block(port, size, data);
+}
+
+size_t PortMap::write_block(uint16_t port, unsigned size, std::span<const uint8_t> data) {
+  PortDevice* device = whole(port, size);
+  return device == nullptr ? 0 : device->write_port_block(port, size, data);
+}
+
 }  // namespace vitrine::memory

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "memory/unmapped_listener.h"
@@ -16,6 +18,20 @@ class PortDevice {
   virtual ~PortDevice() = default;
   [[nodiscard]] virtual uint32_t read_port(uint16_t port, unsigned size) = 0;
   virtual void write_port(uint16_t port, unsigned size, uint32_t value) = 0;
+
+  // For `rep ins` and `rep outs`. As many accesses of `size` bytes to one port as the device can do in one
+  // go, with exactly their effect, and at most as many as `data` has room for (a multiple of `size`); gives
+  // the bytes that were moved. Zero: the next access has to go through read_port() or write_port(). A device
+  // stops at the end of whatever changes its state beyond the data moved, such as a block that leads to an
+  // interrupt.
+  [[nodiscard]] virtual size_t read_port_block(uint16_t /*port*/, unsigned /*size*/,
+                                               std::span<uint8_t> /*data*/) {
+    return 0;
+  }
+  [[nodiscard]] virtual size_t write_port_block(uint16_t /*port*/, unsigned /*size*/,
+                                                std::span<const uint8_t> /*data*/) {
+    return 0;
+  }
 };
 
 /// The widest access a device takes as one. A wider one is split into several at ascending ports, as a bus
@@ -37,6 +53,9 @@ class PortMap {
   /// Ports that nobody answers read as all ones; writes to them are lost.
   [[nodiscard]] uint32_t read(uint16_t port, unsigned size);
   void write(uint16_t port, unsigned size, uint32_t value);
+  /// PortDevice's block transfer, where one device takes accesses of this size whole; elsewhere zero.
+  [[nodiscard]] size_t read_block(uint16_t port, unsigned size, std::span<uint8_t> data);
+  [[nodiscard]] size_t write_block(uint16_t port, unsigned size, std::span<const uint8_t> data);
   void set_unmapped_listener(UnmappedListener* listener) { unmapped_ = listener; }
   /// Whether any device answers at the port.
   [[nodiscard]] bool mapped(uint16_t port) const { return slots_[port] != 0; }
@@ -51,6 +70,8 @@ class PortMap {
 
   /// How many bytes of an access of `size` at `port` go to one device as one access.
   [[nodiscard]] unsigned piece(uint16_t port, unsigned size) const;
+  /// The device that takes an access as one, or null.
+  [[nodiscard]] PortDevice* whole(uint16_t port, unsigned size) const;
   void rebuild();
 
   std::vector<Range> ranges_;            // in order of age; slot 0 is nobody

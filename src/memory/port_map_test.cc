@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,34 @@ TEST(PortMap, LatestMappingWinsUntilItGoes) {
   EXPECT_EQ(ports.read(0x106, 1), 1u);
   ports.unmap(0x104, 2, above);
   EXPECT_EQ(ports.read(0x104, 1), 1u);
+}
+
+struct Streaming : Recorder {
+  size_t read_port_block(uint16_t /*port*/, unsigned size, std::span<uint8_t> data) override {
+    std::ranges::fill(data, static_cast<uint8_t>(size));
+    return data.size();
+  }
+  size_t write_port_block(uint16_t /*port*/, unsigned /*size*/, std::span<const uint8_t> data) override {
+    return data.size();
+  }
+};
+
+TEST(PortMap, BlocksGoOnlyToADeviceThatTakesTheAccessWhole) {
+  PortMap ports;
+  Streaming device;
+  Recorder plain;
+  ports.map(0x1f0, 8, device, PortWidth::Word);
+  ports.map(0x60, 1, plain);
+  std::vector<uint8_t> data(8);
+  EXPECT_EQ(ports.read_block(0x1f0, 2, data), 8u);
+  EXPECT_EQ(data[7], 2);
+  EXPECT_EQ(ports.write_block(0x1f0, 2, data), 8u);
+  EXPECT_EQ(ports.read_block(0x1f0, 4, data), 0u) << "split";
+  EXPECT_EQ(ports.write_block(0x1f0, 4, data), 0u);
+  EXPECT_EQ(ports.read_block(0x1f7, 2, data), 0u) << "its second half is nobody's";
+  EXPECT_EQ(ports.read_block(0x60, 1, data), 0u) << "a device without blocks";
+  EXPECT_EQ(ports.write_block(0x60, 1, data), 0u);
+  EXPECT_EQ(ports.read_block(0x300, 1, data), 0u) << "nobody";
 }
 
 }  // namespace
