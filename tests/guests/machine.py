@@ -3,6 +3,7 @@
 Knows nothing of guests. Vitrine and QEMU take the same options, so that one class drives both.
 """
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -41,12 +42,13 @@ class Machine:
         self._changed = threading.Condition()
         self._closed = False
         self.is_qemu = "qemu" in os.path.basename(command[0])
-        self._log = open(log_path, "wb")
+        self._log = open(log_path, "ab")
         arguments = command + ["-monitor", f"unix:{self._monitor_path},server=on,wait=off"] + options
         self._log.write((" ".join(arguments) + "\n").encode())
         self._log.flush()
         self.started = time.monotonic()
         self.last_seen = self.started
+        self.processor_time = 0.0
         self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -63,6 +65,22 @@ class Machine:
                 self._changed.notify_all()
             if not piece:
                 return
+
+    def _seen(self):
+        """What was expected has come: this is the time until then. Works until the process has been waited for."""
+        self.last_seen = time.monotonic()
+        try:
+            fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
+            user, system = fields.rpartition(")")[2].split()[11:13]
+            self.processor_time = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            pass
+
+    def kill(self):
+        """Ends the machine as the loss of power would."""
+        self._seen()
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
 
     def close(self):
         """Ends the machine, if it has not ended by itself."""
@@ -90,7 +108,7 @@ class Machine:
                 match = find(pattern, self._text[self._position :])
                 if match:
                     self._position = self._end_of(pattern)
-                    self.last_seen = time.monotonic()
+                    self._seen()
                     return match
                 left = self._deadline - time.monotonic()
                 if self._closed:
@@ -117,6 +135,11 @@ class Machine:
             self._process.stdin.write(character.encode())
             self._process.stdin.flush()
             time.sleep(0.02)
+
+    def output(self):
+        """All that has come, as it came. Complete after expect_end()."""
+        self._thread.join(10)
+        return self._text
 
     def tail(self, lines=12):
         return "\n".join(line.rstrip() for line in plain(self._text).split("\n")[-lines:])
@@ -166,7 +189,7 @@ class Machine:
             text = self.screen()
             match = re.search(pattern, text, re.M)
             if match:
-                self.last_seen = time.monotonic()
+                self._seen()
                 return match
             if self._process.poll() is not None:
                 raise GuestFailed(f"the machine ended before '{pattern}' was on its screen")
@@ -183,11 +206,12 @@ class Machine:
 
     def expect_end(self, status=0):
         """Waits until the machine has ended by itself."""
-        try:
-            actual = self._process.wait(max(1, self._deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            raise GuestFailed(f"the machine did not end\n{self.tail()}") from None
-        self.last_seen = time.monotonic()
+        while os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > self._deadline:
+                raise GuestFailed(f"the machine did not end\n{self.tail()}")
+            time.sleep(0.02)
+        self._seen()
+        actual = self._process.wait()
         if actual != status:
             raise GuestFailed(f"the machine ended with status {actual}, not {status}\n{self.tail()}")
 
