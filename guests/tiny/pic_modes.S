@@ -1,8 +1,9 @@
-/* 8259A: fixed priorities (IRQ 1 waits for the EOI of IRQ 0), automatic EOI, rotation with the EOI, specific EOI, poll, and the spurious IRQ 7 of a
-   request that has gone. Requests come from the PIT (0) and the keyboard controller's command D2h, "write output buffer" (1).
+/* 8259A: fixed priorities (IRQ 1 waits for the EOI of IRQ 0), an OCW2 that makes IRQ 0 the lowest (C0h) and back (C7h), the in-service register, and poll.
+   Requests come from the PIT (0) and the keyboard controller's command D2h, "write output buffer" (1). Automatic EOI, rotation with the
+   EOI, specific EOI and special mask mode are in pic_rotation.S, spurious requests in pic_spurious.S, levels in pic_level.S.
    8259A data sheet, "Operation of the 8259A".
 
-   Prints: pending requests before, the two vectors in the order of delivery, in service while IRQ 0 is served, poll's answer.
+   Prints: pending requests before; vector and in service while IRQ 0 is served, then the other vector; the two vectors with IRQ 0 lowest; poll's answer.
 
    Expect: 3 20 01 21 21 20 81 */
 .include "tiny.inc"

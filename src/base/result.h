@@ -28,7 +28,7 @@ using Result = std::expected<T, Error>;
 
 }  // namespace vitrine
 
-/// The value of a Result, or return its Error from the enclosing function.
+/// The value of a Result, or return its Error from here. Not beside owning members in braces: GCC leaks them.
 #define TRY(...)                                                              \
   ({                                                                          \
     auto try_result_ = (__VA_ARGS__);                                         \

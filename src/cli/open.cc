@@ -71,7 +71,8 @@ Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& co
     const bool pci = config.type == machine::MachineType::Pc;
     config.bios = TRY(find_firmware(options, pci ? "bios-256k.bin" : "bios.bin"));
   } else if (options.bios.find('/') != std::string::npos || ::access(options.bios.c_str(), F_OK) == 0) {
-    config.bios = {options.bios, TRY(open_to_read("the firmware", options.bios))};
+    Descriptor file = TRY(open_to_read("the firmware", options.bios));
+    config.bios = {options.bios, std::move(file)};
   } else {
     config.bios = TRY(find_firmware(options, options.bios));
   }
@@ -80,13 +81,22 @@ Result<void> open_firmware(const RunOptions& options, machine::MachineConfig& co
   return {};
 }
 
+// The name of a Linux initrd is taken as it is, commas and spaces included; a list of modules is no file's
+// name.
+std::vector<ModuleOptions> modules_of(const RunOptions& options) {
+  const std::string& whole = options.initrd_argument;
+  if (options.initrd.size() == 1 && options.initrd[0].file == whole) return options.initrd;
+  if (!whole.empty() && ::access(whole.c_str(), F_OK) == 0) return {{whole, whole}};
+  return options.initrd;
+}
+
 Result<void> open_kernel(const RunOptions& options, machine::MachineConfig& config) {
   if (options.kernel.empty()) return {};
   machine::KernelConfig kernel;
   kernel.name = options.kernel;
   kernel.file = TRY(open_to_read("the kernel", options.kernel));
   kernel.command_line = options.kernel_command_line;
-  for (const ModuleOptions& module : options.initrd) {
+  for (const ModuleOptions& module : modules_of(options)) {
     Descriptor file = TRY(open_to_read("the initial RAM disk or module", module.file));
     kernel.modules.push_back({module.file, module.command_line, std::move(file)});
   }

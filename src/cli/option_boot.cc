@@ -55,6 +55,7 @@ Result<void> option_initrd(RunOptions& options, std::string_view argument) {
   // "file arguments,file arguments": a doubled comma is a comma. One file is Linux's initial RAM disk,
   // several are multiboot's modules.
   options.initrd.clear();
+  options.initrd_argument = argument;
   std::string part;
   const auto finish = [&] {
     const std::string file = part.substr(0, part.find(' '));

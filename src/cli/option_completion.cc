@@ -82,6 +82,7 @@ void add_default_drives(RunOptions& options) {
 /// Everything that a character device is used for, in the order of the command line's kinds.
 std::vector<CharacterOptions*> character_users(RunOptions& options) {
   std::vector<CharacterOptions*> users;
+  users.reserve(options.serials.size() + options.debug_consoles.size() + 2);
   for (CharacterOptions& serial : options.serials) users.push_back(&serial);
   for (DebugConsoleOptions& console : options.debug_consoles) users.push_back(&console.device);
   if (options.monitor) users.push_back(&*options.monitor);
@@ -166,6 +167,16 @@ void add_default_consoles(RunOptions& options) {
   }
 }
 
+Result<void> check_rtc(RunOptions& options) {
+  if (options.rtc.source == RtcOptions::Source::Guest) return {};
+  if (options.clock.kind == machine::ClockKind::Virtual) {
+    return std::unexpected(Error{"-rtc: not supported: clock =", "host", 0,
+                                 "with --clock=virtual all clocks of the guest show virtual time"});
+  }
+  options.notes.emplace_back("-rtc clock=host: the clock stands still while the machine is paused");
+  return {};
+}
+
 }  // namespace
 
 Result<void> complete_run_options(RunOptions& options) {
@@ -174,6 +185,7 @@ Result<void> complete_run_options(RunOptions& options) {
   if (options.kernel.empty() && !options.kernel_command_line.empty()) {
     return std::unexpected(Error{"-append needs -kernel", ""});
   }
+  if (auto checked = check_rtc(options); !checked) return checked;
   if (auto placed = place_drives(options); !placed) return placed;
   if (auto checked = check_references(options); !checked) return checked;
   if (auto checked = check_consoles(options); !checked) return checked;

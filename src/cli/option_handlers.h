@@ -14,7 +14,7 @@ OptionHandler option_machine, option_accel, option_engine, option_cpu, option_sm
     option_vga, option_no_acpi, option_device, option_global, option_nic, option_net, option_display;
 // option_boot.cc
 OptionHandler option_bios, option_firmware_directory, option_kernel, option_initrd, option_append,
-    option_unpack_kernel, option_boot, option_fw_cfg, option_unpack_kernel;
+    option_unpack_kernel, option_boot, option_fw_cfg;
 // option_drive.cc
 OptionHandler option_drive, option_hda, option_hdb, option_hdc, option_hdd, option_fda, option_fdb,
     option_cdrom, option_snapshot;

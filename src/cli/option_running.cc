@@ -73,15 +73,19 @@ Result<void> option_rtc(RunOptions& options, std::string_view argument) {
     if (auto set = set_rtc_base(options, *base); !set) return set;
   }
   const std::string clock = properties.take("clock").value_or("vm");
-  if (clock == "host" || clock == "rt") {
-    options.notes.push_back(fmt::format(
-        "-rtc clock={}: the clock follows guest time, and stands still while the machine is paused", clock));
-  } else if (clock != "vm") {
-    return std::unexpected(Error{"-rtc: there is no clock", clock, 0, "guest time is 'vm'"});
+  if (clock == "rt") {
+    return std::unexpected(Error{"-rtc: not supported: clock =", clock, 0, "there are host and vm"});
   }
-  if (const auto fix = properties.take("driftfix"); fix && *fix != "none") {
-    return std::unexpected(Error{"-rtc: not supported: driftfix =", *fix, 0, "there is none"});
+  if (clock != "host" && clock != "vm") {
+    return std::unexpected(Error{"-rtc: there is no clock", clock, 0, "there are host and vm"});
   }
+  options.rtc.source = clock == "host" ? RtcOptions::Source::Host : RtcOptions::Source::Guest;
+  const std::string fix = properties.take("driftfix").value_or("none");
+  if (fix == "slew") {
+    return std::unexpected(Error{"-rtc: not supported: driftfix =", fix, 0,
+                                 "no periodic interrupt is lost that would have to be made up for"});
+  }
+  if (fix != "none") return std::unexpected(Error{"-rtc: driftfix is none, not", fix});
   return properties.nothing_left("base, clock, driftfix");
 }
 

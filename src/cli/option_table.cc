@@ -55,7 +55,8 @@ constexpr Option kOptions[] = {
     {"display", "none", Characters, "no window, and nothing on this terminal", option_display},
     {"parallel", "none", Characters, "there is no parallel port", option_parallel},
 
-    {"rtc", "base=utc|localtime|DATE", Time, "what the real-time clock shows at power-on", option_rtc},
+    {"rtc", "base=utc|localtime|DATE[,clock=host|vm]", Time, "what the real-time clock shows at power-on",
+     option_rtc},
     {"clock", "real|virtual[,ns=N]", Time,
      "virtual: N nanoseconds for each instruction, the same on every run", option_clock},
     {"icount", "shift=N", Time, "the same as --clock=virtual,ns=2^N", option_icount},

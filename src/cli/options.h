@@ -57,8 +57,10 @@ struct FirmwareFileOptions {
 
 struct RtcOptions {
   enum class Base : uint8_t { Utc, LocalTime, Date };
+  enum class Source : uint8_t { Guest, Host };
   Base base = Base::Utc;
-  int64_t date = 0;  ///< Base::Date: seconds since 1970.
+  Source source = Source::Guest;  ///< `clock=`. The host's is guest time as well, unless that is virtual.
+  int64_t date = 0;               ///< Base::Date: seconds since 1970.
 };
 
 struct DebugConsoleOptions {
@@ -85,6 +87,7 @@ struct RunOptions {
   std::string kernel;
   std::string kernel_command_line;
   bool unpack_kernel = true;
+  std::string initrd_argument;  ///< -initrd as given: one file may have commas and spaces in its name.
   std::vector<ModuleOptions> initrd;
   std::vector<FirmwareFileOptions> firmware_files;
   machine::BootConfig boot;

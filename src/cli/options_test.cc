@@ -213,6 +213,7 @@ TEST(Options, Kernel) {
   EXPECT_EQ(options.initrd[1].file, "b");
   EXPECT_EQ(options.initrd[1].command_line, "b one two");
   EXPECT_EQ(options.initrd[2].file, "c,d");
+  EXPECT_EQ(options.initrd_argument, "a,b one two,c,,d");
   EXPECT_THAT(refusal({"-initrd", "a"}), HasSubstr("needs -kernel"));
   EXPECT_THAT(refusal({"-append", "a"}), HasSubstr("needs -kernel"));
   EXPECT_THAT(refusal({"-kernel", "k", "-initrd", ","}), HasSubstr("names no file"));
@@ -351,7 +352,14 @@ TEST(Options, Gdb) {
 TEST(Options, Time) {
   EXPECT_EQ(parsed({"-rtc", "base=2026-01-31T12:30:00"}).rtc.date, 1769862600);
   EXPECT_EQ(parsed({"-rtc", "2000-02-29"}).rtc.date, 951782400);
+  EXPECT_EQ(parsed({"-rtc", "localtime"}).rtc.base, RtcOptions::Base::LocalTime);
+  EXPECT_EQ(parsed({"-rtc", "base=utc,clock=vm,driftfix=none"}).notes.size(), 0u);
   EXPECT_EQ(parsed({"-rtc", "localtime,clock=host"}).notes.size(), 1u);
+  EXPECT_THAT(refusal({"-rtc", "clock=host", "--clock=virtual"}), HasSubstr("clock = 'host'"));
+  EXPECT_THAT(refusal({"-rtc", "clock=rt"}), HasSubstr("clock = 'rt'"));
+  EXPECT_THAT(refusal({"-rtc", "clock=sundial"}), HasSubstr("'sundial'"));
+  EXPECT_THAT(refusal({"-rtc", "driftfix=always"}), HasSubstr("'always'"));
+  EXPECT_THAT(refusal({"-rtc", "base=utc,speed=2"}), HasSubstr("'speed'"));
   EXPECT_THAT(refusal({"-rtc", "base=2026-02-30"}), HasSubstr("'2026-02-30'"));
   EXPECT_THAT(refusal({"-rtc", "base=noon"}), HasSubstr("'noon'"));
   EXPECT_THAT(refusal({"-rtc", "driftfix=slew"}), HasSubstr("'slew'"));

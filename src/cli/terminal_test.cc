@@ -111,11 +111,16 @@ TEST_F(TerminalTest, ACrashRestoresIt) {
 }
 
 TEST_F(TerminalTest, AStoppedProcessGivesItBackAndTakesItAgain) {
-  const pid_t pid = start(TerminalSignals::PassToGuest, [this] {
-    ::pause();  // returns when SIGCONT has been handled
+  // Blocked until the child waits for it: one that came before would leave it waiting for ever.
+  sigset_t stop{}, before{};
+  ::sigaddset(&stop, SIGTSTP);
+  ASSERT_EQ(::sigprocmask(SIG_BLOCK, &stop, &before), 0);
+  const pid_t pid = start(TerminalSignals::PassToGuest, [this, &before] {
+    ::sigsuspend(&before);  // returns when it has been stopped and SIGCONT handled
     say_ready();
     ::pause();
   });
+  ASSERT_EQ(::sigprocmask(SIG_SETMASK, &before, nullptr), 0);
   // The child leads an orphaned process group, where SIGTSTP stops nobody by default; the handler stops it
   // outright.
   ::kill(pid, SIGTSTP);

@@ -110,10 +110,11 @@ struct Core {
   std::unique_ptr<HostUnit, HostUnitDeleter> host_unit;  ///< Made by fpu_enter().
 
   // --- Events and debugging. ---
-  bool faulted = false;            ///< The last instruction ended in `fault`.
-  bool alignment_check = false;    ///< CR0.AM, EFLAGS.AC, CPL 3.
-  bool watch_data = false;         ///< Data breakpoints or watchpoints: all accesses take the slow path.
-  bool force_step = false;         ///< DR7 or a debugger wants to look before each instruction.
+  bool faulted = false;          ///< The last instruction ended in `fault`.
+  bool alignment_check = false;  ///< CR0.AM, EFLAGS.AC, CPL 3.
+  bool repeating = false;        ///< The last instruction was a REP with iterations left: EIP is at it still.
+  bool watch_data = false;       ///< Data breakpoints or watchpoints: all accesses take the slow path.
+  bool force_step = false;       ///< DR7 or a debugger wants to look before each instruction.
   bool interrupt_request = false;  ///< INTR.
   uint8_t startup_vector = 0;
   uint32_t pending_dr6 = 0;  ///< Debug traps to report after the current instruction: bits of DR6.

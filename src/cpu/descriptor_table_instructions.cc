@@ -1,5 +1,8 @@
 // LGDT, LIDT, SGDT, SIDT, LLDT, SLDT, LTR, STR. Documentation: SDM Vol. 2 under each mnemonic.
 // Missing: UMIP (no model shows it).
+#include <array>
+#include <cstring>
+
 #include "cpu/access.h"
 #include "cpu/descriptor_access.h"
 #include "cpu/system_instructions.h"
@@ -24,11 +27,14 @@ bool load_table_register(Core& core, const Instruction& i, DescriptorTableRegist
   return true;
 }
 
+// One access of six bytes: its alignment is that of a doubleword (SDM Vol. 3A, table "Alignment Requirements
+// by Data Type"), and a fault leaves all of them alone. All 32 bits of the base are stored at either operand
+// size, as processors since the 386 do.
 bool store_table_register(Core& core, const Instruction& i, const DescriptorTableRegister& table) {
-  const uint32_t where = effective_offset(core, i);
-  if (!store(core, i.segment, where, table.limit)) return false;
-  // All 32 bits of the base at either operand size, as processors since the 386 do.
-  return store(core, i.segment, (where + 2) & i.address_mask, table.base);
+  std::array<uint8_t, sizeof table.limit + sizeof table.base> bytes;
+  std::memcpy(bytes.data(), &table.limit, sizeof table.limit);
+  std::memcpy(bytes.data() + sizeof table.limit, &table.base, sizeof table.base);
+  return store(core, i.segment, effective_offset(core, i), bytes);
 }
 
 bool read_selector(Core& core, const Instruction& i, Selector& selector) {

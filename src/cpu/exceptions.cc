@@ -44,11 +44,13 @@ bool has_error_code(const Event& event) {
 }
 
 // SDM Vol. 3B, "Instruction-Breakpoint Exception Condition": RF is set in the image of every fault but that
-// of an instruction breakpoint, whose handler must set it itself. A double fault is an abort and leaves it
-// alone.
+// of an instruction breakpoint, whose handler must set it itself, and in that of traps and interrupts between
+// two iterations of a string instruction. A double fault is an abort and leaves it alone.
 uint32_t flags_image(const Core& core, const Event& event) {
   const bool breakpoint = event.vector == Vector::Debug && (event.dr6 & x86::kDr6Hits) != 0;
-  const bool resumes = event.kind == EventKind::Fault && !breakpoint && event.vector != Vector::DoubleFault;
+  const bool resumes = event.kind == EventKind::Fault
+                           ? !breakpoint && event.vector != Vector::DoubleFault
+                           : core.repeating && source_of(event.kind) == EventSource::External;
   return core.state.eflags | (resumes ? x86::kRf : 0);
 }
 

@@ -1,14 +1,15 @@
 // String instructions. SDM Vol. 1, "String Operations", "Repeating String Operations".
 //
-// A repeated instruction runs at most kRepeatChunk iterations at a time; when there are more to do it ends
-// with EIP still at itself, so that interrupts come in between, and counts as one instruction each time. When
-// instructions are single-stepped the chunk is one iteration. A fault leaves the registers at the iteration
-// that caused it. Where the strings lie in directly accessible pages, MOVS and STOS go by the page, INS and
-// OUTS by what the device moves in one go.
+// A repeated instruction counts as one instruction for each iteration. It runs at most kRepeatChunk of them
+// at a time, and no more than the budget has left; when there are more to do it ends with EIP still at
+// itself, so that interrupts come in between. When instructions are single-stepped the chunk is one
+// iteration. A fault leaves the registers at the iteration that caused it. Where both strings lie in directly
+// accessible pages, MOVS and STOS go by the page.
 #include <algorithm>
 #include <array>
 
 #include "cpu/access.h"
+#include "cpu/code_cache.h"
 #include "cpu/fpu_state.h"
 #include "cpu/host_arithmetic.h"
 #include "cpu/instruction_table.h"
@@ -46,7 +47,6 @@ template <typename T>
 
 template <typename T>
 struct Movs {
-  static constexpr bool kReachesDevices = false;  // in bulk()
   static bool once(Core& core, const Instruction& i) {
     T value;
     if (!load(core, i.segment, address_register(core, i, x86::kEsi), value)) return false;
@@ -60,7 +60,6 @@ struct Movs {
 
 template <typename T>
 struct Stos {
-  static constexpr bool kReachesDevices = false;  // in bulk()
   static bool once(Core& core, const Instruction& i) {
     if (!store(core, x86::kEs, address_register(core, i, x86::kEdi), core.get<T>(x86::kEax))) return false;
     advance(core, i, x86::kEdi, stride<T>(core));
@@ -71,7 +70,6 @@ struct Stos {
 
 template <typename T>
 struct Lods {
-  static constexpr bool kReachesDevices = false;  // in bulk()
   static bool once(Core& core, const Instruction& i) {
     T value;
     if (!load(core, i.segment, address_register(core, i, x86::kEsi), value)) return false;
@@ -110,7 +108,6 @@ struct Scas {
 
 template <typename T>
 struct Ins {
-  static constexpr bool kReachesDevices = true;  // in bulk()
   static bool permitted(Core& core) { return io_permitted(core, core.get<uint16_t>(x86::kEdx), sizeof(T)); }
   // The port is read only when the memory can be written.
   static bool once(Core& core, const Instruction& i) {
@@ -127,12 +124,11 @@ struct Ins {
     advance(core, i, x86::kEdi, stride<T>(core));
     return true;
   }
-  static uint32_t bulk(Core& core, const Instruction& i, uint32_t count);
+  static uint32_t bulk(Core& /*core*/, const Instruction& /*i*/, uint32_t /*count*/) { return 0; }
 };
 
 template <typename T>
 struct Outs {
-  static constexpr bool kReachesDevices = true;  // in bulk()
   static bool permitted(Core& core) { return io_permitted(core, core.get<uint16_t>(x86::kEdx), sizeof(T)); }
   static bool once(Core& core, const Instruction& i) {
     const auto port = core.get<uint16_t>(x86::kEdx);
@@ -145,7 +141,7 @@ struct Outs {
     advance(core, i, x86::kEsi, stride<T>(core));
     return true;
   }
-  static uint32_t bulk(Core& core, const Instruction& i, uint32_t count);
+  static uint32_t bulk(Core& /*core*/, const Instruction& /*i*/, uint32_t /*count*/) { return 0; }
 };
 
 // How many elements from `offset` upward lie in one directly accessible page, and where. Zero: none.
@@ -212,38 +208,32 @@ uint32_t Stos<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
   return count;
 }
 
-// INS and OUTS: what the device moves in one go. Permission was given before the first iteration. With
-// breakpoints (watch_data) every access counts.
-
-template <typename T>
-uint32_t Ins<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
-  if ((core.state.eflags & x86::kDf) != 0 || core.watch_data) return 0;
-  uint8_t* to = nullptr;
-  count = direct_run<T, Access::Write>(core, i, x86::kEs, address_register(core, i, x86::kEdi), count, to);
-  if (count == 0) return 0;
-  fpu_leave(core);
-  const size_t moved =
-      core.env.ports.read_block(core.get<uint16_t>(x86::kEdx), sizeof(T), std::span(to, count * sizeof(T)));
-  advance(core, i, x86::kEdi, static_cast<uint32_t>(moved));
-  return static_cast<uint32_t>(moved / sizeof(T));
-}
-
-template <typename T>
-uint32_t Outs<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
-  if ((core.state.eflags & x86::kDf) != 0 || core.watch_data) return 0;
-  uint8_t* from = nullptr;
-  count = direct_run<T, Access::Read>(core, i, i.segment, address_register(core, i, x86::kEsi), count, from);
-  if (count == 0) return 0;
-  fpu_leave(core);
-  const size_t moved = core.env.ports.write_block(core.get<uint16_t>(x86::kEdx), sizeof(T),
-                                                  std::span<const uint8_t>(from, count * sizeof(T)));
-  advance(core, i, x86::kEsi, static_cast<uint32_t>(moved));
-  return static_cast<uint32_t>(moved / sizeof(T));
-}
-
+// The instructions behind the current one in its block have been taken off the budget already.
 [[nodiscard]] uint32_t chunk_of(const Core& core, uint32_t count) {
   const bool stepping = (core.attention.load(std::memory_order_relaxed) & kAttentionStep) != 0;
-  return std::min(count, stepping ? 1 : kRepeatChunk);
+  if (stepping) return std::min(count, 1u);
+  const int64_t behind = core.block->count - (core.current - core.block->code.get()) - 1;
+  const int64_t left = core.remaining + behind + 1;
+  return static_cast<uint32_t>(std::min({int64_t{count}, left, int64_t{kRepeatChunk}}));
+}
+
+// Takes the iterations off the budget. The instruction itself has been; a faulting one is given back.
+class IterationCount {
+ public:
+  explicit IterationCount(Core& core) : core_(core), before_(core.remaining) {}
+  void beginning(uint32_t iteration) { core_.remaining = before_ - int64_t{iteration}; }
+  void completed(uint32_t iterations) { beginning(iterations == 0 ? 0 : iterations - 1); }
+  void faulted(uint32_t iterations) { beginning(iterations); }
+
+ private:
+  Core& core_;
+  int64_t before_;
+};
+
+// An instruction that has iterations left starts again at itself.
+void end_repetition(Core& core, bool finished) {
+  core.repeating = !finished;
+  if (!finished) core.state.eip = core.restart_eip;
 }
 
 // Whether a slow access asked for the dispatcher: a breakpoint, a signal from a device. Kicks come from
@@ -260,23 +250,27 @@ bool repeat(Core& core, const Instruction& i) {
   if constexpr (requires { Step::permitted(core); }) {
     if (!Step::permitted(core)) return false;  // Even when there is nothing to repeat.
   }
+  IterationCount counted(core);
   bool completed = true;
   uint32_t done = 0;
   while (done < chunk) {
     const uint32_t bulk = Step::bulk(core, i, chunk - done);
     done += bulk;
-    if (bulk == 0) {
-      completed = Step::once(core, i);
-      if (!completed) break;
-      ++done;
-    } else if constexpr (!Step::kReachesDevices) {
-      continue;
-    }
+    if (bulk != 0) continue;
+    counted.beginning(done);
+    completed = Step::once(core, i);
+    if (!completed) break;
+    ++done;
     if (interrupted(core)) break;
   }
   set_address_register(core, i, x86::kEcx, count - done);
-  if (completed && done < count) core.state.eip = core.restart_eip;
-  return completed;
+  if (!completed) {
+    counted.faulted(done);
+    return false;
+  }
+  counted.completed(done);
+  end_repetition(core, done == count);
+  return true;
 }
 
 // REPE and REPNE with CMPS and SCAS. After a fault the flags are those from before the instruction.
@@ -285,11 +279,14 @@ bool repeat_while(Core& core, const Instruction& i) {
   const uint32_t count = address_register(core, i, x86::kEcx);
   const uint32_t chunk = chunk_of(core, count);
   const bool wanted = (i.prefixes & kPrefixRep) != 0;
+  IterationCount counted(core);
   bool finished = count == 0;
   uint32_t done = 0;
   while (done < chunk) {
+    counted.beginning(done);
     if (!Step::once(core, i)) {
       set_address_register(core, i, x86::kEcx, count - done);
+      counted.faulted(done);
       return false;
     }
     ++done;
@@ -297,8 +294,9 @@ bool repeat_while(Core& core, const Instruction& i) {
     if (finished || interrupted(core)) break;
   }
   set_address_register(core, i, x86::kEcx, count - done);
+  counted.completed(done);
   core.flags_to_state();
-  if (!finished) core.state.eip = core.restart_eip;
+  end_repetition(core, finished);
   return true;
 }
 

@@ -19,8 +19,8 @@ enum class Privilege : uint8_t { Supervisor, User };
 /// SDM Vol. 3A, "Exception and Interrupt Handling in Protected Mode": the kinds differ in privilege checks,
 /// in the EXT bit of error codes and in RF.
 enum class EventKind : uint8_t {
-  Fault,  ///< An exception; EIP is at the instruction that caused it. RF is set in the image (#DB instruction
-          ///< breakpoints too).
+  Fault,  ///< An exception; EIP is at the instruction that caused it. RF is set in the image, but for #DB
+          ///< instruction breakpoints, whose handler sets it, and double faults.
   Trap,   ///< A #DB trap; EIP is behind the instruction.
   ExternalInterrupt,
   Nmi,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <type_traits>
 
 #include "cpu/access.h"
@@ -224,17 +225,27 @@ bool load_data(Core& core, x86::Segment number, Selector selector, EventSource s
 
 // Everything from here on is checked in the new task's name. SDM Vol. 3A, table "Exception Conditions Checked
 // During a Task Switch".
+//
+// "Interrupt 10—Invalid TSS Exception": after the commit point all of the new task's state is loaded before
+// the exception is generated, and its handler must not rely on the segment registers. So the first fault
+// counts, but what comes behind it is loaded too as far as it is fit for use: a handler that is reached
+// through an interrupt gate needs the new task's stack, whatever is wrong with CS.
 bool qualify_segments(Core& core, const TaskImage& image, EventSource source) {
-  if (!load_ldt(core, image.ldt, source)) return false;
+  std::optional<Fault> first;
+  const auto note = [&](bool loaded) {
+    if (!loaded && !first) first = core.fault;
+  };
+  note(load_ldt(core, image.ldt, source));
   if (!core.v86_mode()) {
-    if (!load_code(core, Selector(image.segments[x86::kCs]), source)) return false;
-    if (!load_stack(core, Selector(image.segments[x86::kSs]), source)) return false;
-    for (const x86::Segment number : {x86::kEs, x86::kDs, x86::kFs, x86::kGs}) {
-      if (!load_data(core, number, Selector(image.segments[number]), source)) return false;
-    }
+    note(load_code(core, Selector(image.segments[x86::kCs]), source));
+    note(load_stack(core, Selector(image.segments[x86::kSs]), source));
+    for (const x86::Segment number : {x86::kEs, x86::kDs, x86::kFs, x86::kGs})
+      note(load_data(core, number, Selector(image.segments[number]), source));
   }
-  if (within_code(core.state.segments[x86::kCs], core.state.eip)) return true;
-  return core.raise(Vector::GeneralProtection, source == EventSource::External ? x86::kErrorExternal : 0);
+  if (!first && !within_code(core.state.segments[x86::kCs], core.state.eip))
+    note(core.raise(Vector::GeneralProtection, source == EventSource::External ? x86::kErrorExternal : 0));
+  if (first) core.fault = *first;
+  return !first;
 }
 
 bool enter_new_task(Core& core, const TaskImage& image, bool is_32bit, TaskInitiator initiator,

@@ -109,6 +109,33 @@ TEST_F(TaskSwitch, FaultsBelongToTheNewTask) {
   EXPECT_EQ(get32(0x60000 - 16), kCode3);
 }
 
+TEST_F(TaskSwitch, ABadCodeSegmentLeavesTheNewTasksStackUsable) {
+  // CPL is the bad selector's RPL, so the handler behind an interrupt gate stays at level 0 and pushes there.
+  put16(kTss2 + tss32::kSegments + 4 * x86::kCs, 0xfff8);
+  put16(kTss2 + tss32::kSegments + 4 * x86::kSs, kData0);
+  put16(kTss2 + tss32::kSegments + 4 * x86::kFs, 0xffe0);  // bad as well, but not the first
+  put32(kTss2 + tss32::kGpr + 4 * x86::kEsp, 0x61000);
+  set_gate(10, x86::make_gate(SystemType::InterruptGate32, Selector(kCode0), 0x7000, 0));
+  ASSERT_TRUE(jump());
+  EXPECT_EQ(state().activity, Activity::Running);
+  EXPECT_EQ(state().eip, 0x7000u);
+  EXPECT_EQ(segment(x86::kSs).selector, kData0);
+  EXPECT_EQ(segment(x86::kFs).attributes, 0u);
+  EXPECT_EQ(state().gpr[x86::kEsp], 0x61000u - 16);
+  EXPECT_EQ(get32(0x61000 - 16), 0xfff8u);
+  EXPECT_EQ(get32(0x61000 - 12), 0x9000u);
+}
+
+TEST_F(TaskSwitch, ABadStackAtLevel0LeavesNothingToPushOn) {
+  put16(kTss2 + tss32::kSegments + 4 * x86::kCs, kCode0);
+  put16(kTss2 + tss32::kSegments + 4 * x86::kSs, 0xfff8);
+  set_gate(10, x86::make_gate(SystemType::InterruptGate32, Selector(kCode0), 0x7000, 0));
+  set_gate(12, x86::make_gate(SystemType::InterruptGate32, Selector(kCode0), 0x7000, 0));
+  set_gate(8, x86::make_gate(SystemType::InterruptGate32, Selector(kCode0), 0x7000, 0));
+  ASSERT_TRUE(jump());
+  EXPECT_EQ(state().activity, Activity::Shutdown);
+}
+
 TEST_F(TaskSwitch, LdtIsLoadedFirst) {
   put16(kTss2 + tss32::kLdt, kLdtSelector);
   put16(kTss2 + tss32::kSegments + 4 * x86::kDs, 0x0f);

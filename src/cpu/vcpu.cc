@@ -1,8 +1,8 @@
 // The dispatcher: takes events in the manual's order between instructions, finds blocks and runs them.
 //
-// What counts as an instruction: each that completes, HLT and those that a debugger steps included. A
-// repeated string instruction counts once for every kRepeatChunk iterations begun (interpret_string.cc).
-// Faulting instructions and deliveries count as none.
+// What counts as an instruction: each that completes, HLT and those that a debugger steps included. Of a
+// repeated string instruction each iteration counts (interpret_string.cc), or once if there is none. A fault
+// counts as one, its delivery and that of interrupts as none.
 #include "cpu/vcpu.h"
 
 #include <algorithm>
@@ -84,6 +84,7 @@ void Vcpu::reset() {
 
 void Vcpu::state_changed() {
   core_->state.gpr[kNoRegister] = 0;
+  core_->repeating = false;
   core_->flags_from_state();
   update_mode(*core_);
   flush_tlb(*core_);
@@ -130,6 +131,7 @@ void Vcpu::send(const Event& event) {
   // from ending.
   if (event.kind == EventKind::Fault && core_->remaining > 0) --core_->remaining;
   deliver(*core_, event);
+  core_->repeating = false;
   core_->flags_from_state();
 }
 
@@ -215,7 +217,8 @@ Vcpu::Next Vcpu::take_breakpoints(Exit& exit) {
       return Next::Exit;
     }
   }
-  if ((state.eflags & x86::kRf) != 0 || state.interrupt_shadow) return Next::Execute;
+  // Instruction breakpoints are looked for at the start of an instruction, not between iterations of a REP.
+  if ((state.eflags & x86::kRf) != 0 || state.interrupt_shadow || core_->repeating) return Next::Execute;
   uint32_t hits = 0;
   for (unsigned i = 0; i < x86::kBreakpointCount; ++i) {
     const bool enabled = x86::breakpoint_enabled_for(state.dr7, i, x86::BreakpointKind::Execute);
@@ -297,6 +300,7 @@ void Vcpu::execute() {
   if ((core.attention.load(std::memory_order_relaxed) & kSeen) != 0) core.attention.fetch_and(~kSeen);
   if (step) core.attention.fetch_or(kAttentionStep);
   core.last_operation = Operation::Invalid;
+  core.repeating = false;
   core.state.interrupt_shadow = false;
   core.remaining -= block->count;
   core.block = block;

@@ -55,9 +55,11 @@ void Vcpu::set_debug_requests(DebugRequests requests) {
 }
 
 void Vcpu::serialize(StateArchive& archive) {
-  archive.section("vcpu", 1);
+  archive.section("vcpu", 2);
   core_->state.serialize(archive);
   archive.fields(core_->interrupt_request, core_->startup_vector, core_->pending_dr6, core_->executed_base);
+  bool repeating = core_->repeating;
+  archive.field(repeating);
   uint32_t signals = core_->attention.load() & (kAttentionInit | kAttentionStartup);
   archive.field(signals);
   if (!archive.loading()) return;
@@ -69,6 +71,7 @@ void Vcpu::serialize(StateArchive& archive) {
   core_->code->drop_all();
   core_->code->collect();
   state_changed();
+  core_->repeating = repeating;
 }
 
 }  // namespace vitrine::cpu

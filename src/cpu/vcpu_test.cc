@@ -222,6 +222,82 @@ TEST(VcpuTest, TrapFlagStopsARepeatedStringAtEachIteration) {
   EXPECT_EQ(m.stacked(0), TestMachine::kCode);
 }
 
+TEST(VcpuTest, EachIterationOfARepeatedStringCounts) {
+  constexpr uint32_t kCount = 10'000;
+  const auto start = [](TestMachine& m) {
+    m.load_code({0xf3, 0xaa});  // REP STOSB
+    m.reg(kEcx) = kCount;
+    m.reg(kEdi) = TestMachine::kData;
+    m.cpu->state_changed();
+  };
+  TestMachine whole;
+  start(whole);
+  EXPECT_EQ(whole.cpu->run(1'000'000).reason, ExitReason::Halted);
+  EXPECT_EQ(whole.cpu->executed(), kCount + 1);
+
+  // A budget ends between iterations, whatever is in the way of blocks.
+  TestMachine pieces;
+  start(pieces);
+  uint64_t executed = 0;
+  for (const uint64_t piece : {1u, 2u, 5000u, 4095u}) {
+    executed += piece;
+    EXPECT_EQ(pieces.cpu->run(piece).reason, ExitReason::BudgetSpent);
+    EXPECT_EQ(pieces.cpu->executed(), executed);
+    EXPECT_EQ(pieces.reg(kEcx), kCount - executed);
+  }
+
+  TestMachine none;
+  start(none);
+  none.reg(kEcx) = 0;
+  EXPECT_EQ(none.cpu->run(1'000).reason, ExitReason::Halted);
+  EXPECT_EQ(none.cpu->executed(), 2u);
+}
+
+TEST(VcpuTest, IterationsBeforeAFaultCount) {
+  TestMachine m;
+  m.trap_exceptions();
+  m.enable_paging();
+  m.set_page(TestMachine::kData + 0x1000, 0);
+  m.load_code({0xf3, 0xaa});  // REP STOSB
+  m.reg(kEcx) = 100;
+  m.reg(kEdi) = TestMachine::kData + 0x1000 - 7;
+  m.run();
+  EXPECT_EQ(m.exception(), 14);
+  EXPECT_EQ(m.reg(kEcx), 93u);
+  EXPECT_EQ(m.cpu->executed(), 7u + 1 + 1);  // the fault, the handler's HLT
+}
+
+TEST(VcpuTest, ResumeFlagWithinARepeatedString) {
+  // SDM Vol. 3B, "Instruction-Breakpoint Exception Condition": set in the image of a trap after any iteration
+  // but the last; a breakpoint on the instruction is not met again by the iterations that follow.
+  TestMachine m;
+  m.trap_exceptions();
+  m.state().dr[0] = TestMachine::kCode;
+  m.state().dr7 |= kDr7Local0;
+  m.state().eflags |= x86::kTf | x86::kRf;
+  m.reg(kEcx) = 2;
+  m.reg(kEdi) = TestMachine::kData;
+  m.run_code({0xf3, 0xaa});  // REP STOSB
+  EXPECT_EQ(m.exception(), 1);
+  EXPECT_EQ(m.state().dr6 & 0x400f, 0x4000u);
+  EXPECT_NE(m.stacked(2) & x86::kRf, 0u);
+  m.state().eip = TestMachine::kCode;
+  m.state().eflags |= x86::kTf | x86::kRf;
+  m.state().activity = Activity::Running;
+  m.run();  // the last iteration
+  EXPECT_EQ(m.stacked(2) & x86::kRf, 0u);
+  EXPECT_EQ(m.stacked(0), TestMachine::kCode + 2);
+
+  TestMachine free;
+  free.state().dr[0] = TestMachine::kCode;
+  free.state().dr7 |= kDr7Local0;
+  free.state().eflags |= x86::kRf;
+  free.reg(kEcx) = 20;
+  free.reg(kEdi) = TestMachine::kData;
+  EXPECT_EQ(free.run_code({0xf3, 0xaa}).reason, ExitReason::Halted);
+  EXPECT_EQ(free.reg(kEcx), 0u);
+}
+
 TEST(VcpuTest, InstructionBreakpointFaultsBefore) {
   TestMachine m;
   m.trap_exceptions();

@@ -116,6 +116,7 @@ void GdbServer::resume_actions(std::string_view text) {
     }
   }
   std::vector<CpuAction> actions;
+  actions.reserve(chosen.size());
   for (const auto& action : chosen) actions.push_back(action.value_or(CpuAction::Stay));
   if (std::ranges::count(actions, CpuAction::Stay) == std::ssize(actions))
     return reply_error(GdbError::Invalid);

@@ -7,6 +7,7 @@
 
 #include "devices/block_backend_for_test.h"
 #include "devices/ide_channel.h"
+#include "devices/irq_sink_for_test.h"
 
 namespace vitrine::devices {
 namespace {
@@ -16,15 +17,6 @@ using Bytes = std::vector<uint8_t>;
 constexpr uint16_t kData = 0x1f0;
 constexpr uint16_t kStatus = 0x1f7;
 constexpr uint16_t kControl = 0x3f6;
-
-struct Line : IrqSink {
-  bool level = false;
-  unsigned edges = 0;
-  void set_irq_line(unsigned, bool now) override {
-    edges += now && !level;
-    level = now;
-  }
-};
 
 /// Memory that a guest's descriptors would name, as one run of bytes; it may be shorter than the transfer.
 struct Engine : AtaDmaEngine {
@@ -138,7 +130,7 @@ class AtaDiskTest : public testing::Test {
   }
 
   ManualClock clock;
-  Line line;
+  IrqSinkForTest line;
   Engine engine;
   BlockBackendForTest disk{kSectors * 512};
   std::vector<std::string> reports;
@@ -186,7 +178,7 @@ TEST_F(AtaDiskTest, ReadsSectorsWithAnInterruptForEach) {
   EXPECT_EQ(in(kStatus), 0x50);
   EXPECT_EQ(in(0x1f2), 0);
   EXPECT_EQ(in(0x1f3) | in(0x1f4) << 8, 1002);
-  EXPECT_EQ(line.edges, 3u);
+  EXPECT_EQ(line.rises, 3u);
 }
 
 TEST_F(AtaDiskTest, CountOfZeroIs256Sectors) {

@@ -7,6 +7,7 @@
 
 #include "devices/block_backend_for_test.h"
 #include "devices/ide_channel.h"
+#include "devices/irq_sink_for_test.h"
 
 namespace vitrine::devices {
 namespace {
@@ -15,15 +16,6 @@ using Bytes = std::vector<uint8_t>;
 
 constexpr uint16_t kStatus = 0x177;
 constexpr size_t kBlocks = 5000;
-
-struct Line : IrqSink {
-  bool level = false;
-  unsigned edges = 0;
-  void set_irq_line(unsigned, bool now) override {
-    edges += now && !level;
-    level = now;
-  }
-};
 
 struct Engine : AtaDmaEngine {
   Bytes memory;
@@ -107,7 +99,7 @@ class AtapiCdromTest : public testing::Test {
   }
 
   ManualClock clock;
-  Line line;
+  IrqSinkForTest line;
   Engine engine;
   BlockBackendForTest disc{kBlocks * 2048};
   IdeChannel channel{IdeChannel::kSecondary, IrqLine(line, 15)};
@@ -133,13 +125,13 @@ TEST_F(AtapiCdromTest, ResetsAndForeignCommandsShowTheSignature) {
     EXPECT_EQ(in(0x171), 0x04);
     EXPECT_EQ(in(0x174), 0x14);
   }
-  const unsigned edges = line.edges;
+  const unsigned rises = line.rises;
   out(kStatus, 0x08);
   EXPECT_EQ(in(kStatus), 0x80);
   clock.advance(100'000);
   EXPECT_EQ(in(kStatus), 0x00);
   EXPECT_EQ(in(0x175), 0xeb);
-  EXPECT_EQ(line.edges, edges) << "DEVICE RESET ends without an interrupt";
+  EXPECT_EQ(line.rises, rises) << "DEVICE RESET ends without an interrupt";
 }
 
 TEST_F(AtapiCdromTest, IdentifiesItself) {

@@ -2,16 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "devices/irq_sink_for_test.h"
+
 namespace vitrine::devices {
 namespace {
 
-struct Line : IrqSink {
-  bool level = false;
-  void set_irq_line(unsigned, bool now) override { level = now; }
-};
-
 TEST(CoprocessorPorts, FerrIsLatchedUntilTheGuestClearsIt) {
-  Line line;
+  IrqSinkForTest line;
   int ignored = 0;
   CoprocessorPorts ports(IrqLine(line, 13), [&] { ++ignored; });
   ports.set_ferr(true);
@@ -27,7 +24,7 @@ TEST(CoprocessorPorts, FerrIsLatchedUntilTheGuestClearsIt) {
 }
 
 TEST(CoprocessorPorts, NothingToIgnoreWithoutAnException) {
-  Line line;
+  IrqSinkForTest line;
   int ignored = 0;
   CoprocessorPorts ports(IrqLine(line, 13), [&] { ++ignored; });
   ports.write_port(0xf0, 1, 0);

@@ -96,7 +96,8 @@ Result<uint16_t> FwCfg::file_key(std::string_view name) {
 }
 
 Result<void> FwCfg::add_file(std::string_view name, std::vector<uint8_t> bytes) {
-  add_item(TRY(file_key(name)), std::move(bytes));
+  const uint16_t key = TRY(file_key(name));
+  add_item(key, std::move(bytes));
   rebuild_directory();
   return {};
 }

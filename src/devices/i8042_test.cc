@@ -8,20 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "devices/irq_sink_for_test.h"
 #include "devices/ps2_keyboard.h"
 #include "devices/ps2_mouse.h"
 
 namespace vitrine::devices {
 namespace {
-
-struct Pin : IrqSink {
-  bool level = false;
-  int edges = 0;
-  void set_irq_line(unsigned, bool value) override {
-    edges += value && !level ? 1 : 0;
-    level = value;
-  }
-};
 
 class I8042Test : public testing::Test {
  protected:
@@ -46,8 +38,8 @@ class I8042Test : public testing::Test {
   }
 
   memory::PortMap ports;
-  Pin irq1;
-  Pin irq12;
+  IrqSinkForTest irq1;
+  IrqSinkForTest irq12;
   int resets = 0;
   std::vector<bool> a20;
   Ps2Keyboard keyboard;
@@ -107,7 +99,7 @@ TEST_F(I8042Test, EachByteIsAnEdge) {
   command(0x60, 0x41);
   keyboard.type(std::array{Key::LeftControl, Key::LeftAlt, Key::Delete});
   EXPECT_EQ(drain(), "1d 38 e0 53 e0 d3 b8 9d");
-  EXPECT_EQ(irq1.edges, 8);
+  EXPECT_EQ(irq1.rises, 8u);
 }
 
 TEST_F(I8042Test, InterruptsCanBeOff) {
@@ -312,7 +304,7 @@ TEST_F(I8042Test, StateComesBack) {
   const std::string expected = drain();
 
   memory::PortMap other_ports;
-  Pin pin;
+  IrqSinkForTest pin;
   Ps2Keyboard other_keyboard;
   Ps2Mouse other_mouse;
   I8042 other(other_ports, {IrqLine(pin, 0), {}}, {}, &other_keyboard, &other_mouse);

@@ -2,13 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "devices/irq_sink_for_test.h"
+
 namespace vitrine::devices {
 namespace {
-
-struct Wire : IrqSink {
-  bool level = false;
-  void set_irq_line(unsigned /*line*/, bool new_level) override { level = new_level; }
-};
 
 class PicTest : public testing::Test {
  protected:
@@ -40,7 +37,7 @@ class PicTest : public testing::Test {
     return in(port);
   }
 
-  Wire intr;
+  IrqSinkForTest intr;
   PicPair pic{IrqLine(intr, 0)};
 };
 
@@ -285,7 +282,7 @@ TEST_F(PicTest, SavesAndRestores) {
   out(0x20, 0xc5);
   StateArchive saved;
   pic.serialize(saved);
-  Wire other_wire;
+  IrqSinkForTest other_wire;
   PicPair other{IrqLine(other_wire, 0)};
   StateArchive loaded(saved.data());
   other.serialize(loaded);

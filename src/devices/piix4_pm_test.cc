@@ -2,13 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "devices/irq_sink_for_test.h"
+
 namespace vitrine::devices {
 namespace {
-
-struct Pin : IrqSink {
-  bool level = false;
-  void set_irq_line(unsigned, bool value) override { level = value; }
-};
 
 class Piix4PmTest : public testing::Test {
  protected:
@@ -21,7 +18,7 @@ class Piix4PmTest : public testing::Test {
 
   ManualClock clock;
   memory::PortMap ports;
-  Pin sci;
+  IrqSinkForTest sci;
   int power_offs = 0;
   Piix4Pm chip{clock, ports, IrqLine(sci, 0), [this] { ++power_offs; }};
 };
@@ -147,7 +144,7 @@ TEST_F(Piix4PmTest, StateComesBack) {
   StateArchive saved;
   chip.serialize(saved);
   memory::PortMap other_ports;
-  Pin other_sci;
+  IrqSinkForTest other_sci;
   Piix4Pm other{clock, other_ports, IrqLine(other_sci, 0), nullptr};
   StateArchive load(saved.data());
   other.serialize(load);

@@ -2,21 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include "devices/irq_sink_for_test.h"
+
 namespace vitrine::devices {
 namespace {
 
 constexpr Nanoseconds kSecond = kNanosecondsPerSecond;
 constexpr Nanoseconds kMillisecond = 1'000'000;
 constexpr int64_t kBase = 951'782'385;  // Monday 28 February 2000, 23:59:45
-
-struct Wire : IrqSink {
-  bool level = false;
-  int rises = 0;
-  void set_irq_line(unsigned /*line*/, bool new_level) override {
-    if (new_level && !level) ++rises;
-    level = new_level;
-  }
-};
 
 class RtcTest : public testing::Test {
  protected:
@@ -36,7 +29,7 @@ class RtcTest : public testing::Test {
   }
 
   ManualClock clock;
-  Wire irq;
+  IrqSinkForTest irq;
   RtcMc146818 rtc{clock, IrqLine(irq, 8), kBase};
 };
 
@@ -131,7 +124,7 @@ TEST_F(RtcTest, DividerResetMakesTheNextUpdateHalfASecondLater) {
 
 TEST_F(RtcTest, PeriodicInterrupt) {
   set(0x0b, 0x42);
-  EXPECT_EQ(irq.rises, 0);
+  EXPECT_EQ(irq.rises, 0u);
   for (int i = 0; i < 1024; ++i) {
     ASSERT_TRUE(clock.next_deadline().has_value());
     clock.advance_to(*clock.next_deadline());
@@ -139,7 +132,7 @@ TEST_F(RtcTest, PeriodicInterrupt) {
     EXPECT_EQ(get(0x0c) & 0xe0, 0xc0);
     EXPECT_FALSE(irq.level);
   }
-  EXPECT_EQ(irq.rises, 1024);
+  EXPECT_EQ(irq.rises, 1024u);
   EXPECT_EQ(clock.now() / 1000, kSecond / 1000);  // no drift
   EXPECT_EQ(get(0x0c) & 0xc0, 0);
 }
@@ -166,7 +159,7 @@ TEST_F(RtcTest, AnUnreadInterruptCostsNoTimers) {
   set(0x0b, 0x42);
   clock.advance(kSecond);
   EXPECT_TRUE(irq.level);
-  EXPECT_EQ(irq.rises, 1);
+  EXPECT_EQ(irq.rises, 1u);
   EXPECT_FALSE(clock.next_deadline().has_value());
 }
 
@@ -179,7 +172,7 @@ TEST_F(RtcTest, UpdateEndedInterrupt) {
   EXPECT_EQ(get(0), 0x46);
   EXPECT_EQ(get(0x0c) & 0x90, 0x90);
   clock.advance(kSecond);
-  EXPECT_EQ(irq.rises, 2);
+  EXPECT_EQ(irq.rises, 2u);
   set(0x0b, 0x92);  // SET clears UIE
   EXPECT_EQ(get(0x0b), 0x82);
   EXPECT_FALSE(irq.level);
@@ -266,7 +259,7 @@ TEST_F(RtcTest, SavesAndRestores) {
   rtc.serialize(saved);
   ManualClock other_clock;
   other_clock.advance_to(clock.now());
-  Wire other_irq;
+  IrqSinkForTest other_irq;
   RtcMc146818 other(other_clock, IrqLine(other_irq, 8), 0);
   StateArchive loaded(saved.data());
   other.serialize(loaded);

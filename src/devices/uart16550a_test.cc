@@ -4,17 +4,10 @@
 
 #include <string>
 
+#include "devices/irq_sink_for_test.h"
+
 namespace vitrine::devices {
 namespace {
-
-struct Wire : IrqSink {
-  bool level = false;
-  int rises = 0;
-  void set_irq_line(unsigned /*line*/, bool new_level) override {
-    if (new_level && !level) ++rises;
-    level = new_level;
-  }
-};
 
 struct Outside : CharacterBackend {
   void send(std::span<const uint8_t> data) override { sent.append(data.begin(), data.end()); }
@@ -46,7 +39,7 @@ class UartTest : public testing::Test {
   void out(uint16_t index, uint8_t value) { uart.write_port(0x3f8 + index, 1, value); }
 
   ManualClock clock;
-  Wire irq;
+  IrqSinkForTest irq;
   Outside outside;
   Uart16550a uart{clock, IrqLine(irq, 4), &outside};
 };
@@ -87,9 +80,9 @@ TEST_F(UartTest, TransmitterInterrupt) {
   EXPECT_FALSE(irq.level);  // reading IIR acknowledged it
   EXPECT_EQ(in(2), 0x01);
   out(0, 'x');
-  EXPECT_EQ(irq.rises, 2);
+  EXPECT_EQ(irq.rises, 2u);
   out(0, 'y');
-  EXPECT_EQ(irq.rises, 3);  // each byte is a new edge
+  EXPECT_EQ(irq.rises, 3u);  // each byte is a new edge
   out(1, 0x00);
   EXPECT_FALSE(irq.level);
   out(1, 0x02);
@@ -103,9 +96,9 @@ TEST_F(UartTest, ReceivesOneByteAtATimeWithoutFifo) {
   EXPECT_EQ(in(2), 0x04);
   EXPECT_EQ(in(5), 0x61);
   EXPECT_EQ(outside.waiting, "b");
-  EXPECT_EQ(irq.rises, 1);
+  EXPECT_EQ(irq.rises, 1u);
   EXPECT_EQ(in(0), 'a');
-  EXPECT_EQ(irq.rises, 2);
+  EXPECT_EQ(irq.rises, 2u);
   EXPECT_EQ(in(5), 0x61);
   EXPECT_EQ(in(0), 'b');
   EXPECT_EQ(in(5), 0x60);
@@ -245,7 +238,7 @@ TEST_F(UartTest, CarrierDrivesTheModemLines) {
 
 TEST(UartVariants, Out2CanGateTheInterrupt) {
   ManualClock clock;
-  Wire irq;
+  IrqSinkForTest irq;
   Uart16550a uart(clock, IrqLine(irq, 4), nullptr, Uart16550a::Out2::GatesInterrupt);
   uart.write_port(0x3f9, 1, 0x02);
   EXPECT_FALSE(irq.level);
@@ -262,7 +255,7 @@ TEST_F(UartTest, SavesAndRestores) {
   StateArchive saved;
   uart.serialize(saved);
   ManualClock other_clock;
-  Wire other_irq;
+  IrqSinkForTest other_irq;
   Outside other_outside;
   Uart16550a other(other_clock, IrqLine(other_irq, 4), &other_outside);
   StateArchive loaded(saved.data());

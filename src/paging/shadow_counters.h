@@ -32,6 +32,8 @@ struct ShadowCounters {
   uint64_t evictions = 0;         ///< Because of the mapping budget.
   uint64_t page_table_loads = 0;  ///< CR3 loads by the guest.
   uint64_t window_switches = 0;   ///< Times that another window became the active one.
+  uint64_t spaces_made = 0;       ///< Guest address spaces that got new windows.
+  uint64_t spaces_recycled = 0;   ///< … that took over those of another.
 };
 
 }  // namespace vitrine::paging

@@ -9,6 +9,7 @@ namespace vitrine::paging {
 
 using memory::RamBlock;
 using memory::Region;
+using memory::Watch;
 
 namespace {
 
@@ -60,13 +61,16 @@ PageRun reach_of_large_page(uint32_t page, const PagingRegisters& registers) {
 Result<std::unique_ptr<ShadowSpaces>> ShadowSpaces::create(memory::PhysicalMap& memory,
                                                            const Options& options) {
   std::unique_ptr<ShadowSpaces> spaces(new ShadowSpaces(memory, options));
-  spaces->spaces_.push_back(TRY(spaces->create_space()));
+  if (Result<void> made = spaces->create_space(); !made) return std::unexpected(std::move(made).error());
   spaces->active_ = spaces->spaces_.front().get();
   return spaces;
 }
 
 ShadowSpaces::ShadowSpaces(memory::PhysicalMap& memory, const Options& options)
-    : memory_(memory), context_(options.mapping_budget) {
+    : memory_(memory),
+      context_(options.mapping_budget),
+      tables_(memory, options.table_patience),
+      options_(options) {
   memory_.add_listener(*this);
   memory_.add_write_listener(*this);
 }
@@ -77,14 +81,24 @@ ShadowSpaces::~ShadowSpaces() {
   context_.listener = nullptr;
 }
 
-Result<std::unique_ptr<ShadowSpaces::Space>> ShadowSpaces::create_space() {
-  auto space = std::make_unique<Space>();
+Result<void> ShadowSpaces::create_space() {
+  auto space = std::make_unique<ShadowSpace>();
   for (std::unique_ptr<ShadowWindow>& window : space->windows) window = TRY(ShadowWindow::create(context_));
-  return space;
+  if (options_.policy != ShadowPolicy::OnDemand) space->slots.resize(ShadowSpace::kSlots);
+  spaces_.push_back(std::move(space));
+  ++context_.counters.spaces_made;
+  return {};
 }
 
 void ShadowSpaces::load(const PagingRegisters& registers) {
   ++context_.counters.page_table_loads;
+  switch (options_.policy) {
+    case ShadowPolicy::OnDemand: load_on_demand(registers); break;
+    case ShadowPolicy::Unsync: load_unsync(registers); break;
+  }
+}
+
+void ShadowSpaces::load_on_demand(const PagingRegisters& registers) {
   const bool keeps_global = same_mode(registers, registers_) && (registers.cr4 & x86::kCr4Pge) != 0;
   registers_ = registers;
   if (!keeps_global) {
@@ -95,15 +109,71 @@ void ShadowSpaces::load(const PagingRegisters& registers) {
   for (const auto& window : active_->windows) drop_non_global(*window);
 }
 
+void ShadowSpaces::load_unsync(const PagingRegisters& registers) {
+  ShadowSpace& space = space_for(registers);
+  registers_ = registers;
+  if (&space != active_) ++context_.counters.window_switches;
+  active_ = &space;
+  space.last_used = context_.counters.page_table_loads;
+  space.registers = registers;
+  tables_.synchronize(space, registers);
+}
+
+ShadowSpace& ShadowSpaces::space_for(const PagingRegisters& registers) {
+  const SpaceKey key = SpaceKey::of(registers);
+  for (const auto& space : spaces_) {
+    if (space->key == key) return *space;
+  }
+  ShadowSpace* found = abandoned_space();
+  if (found == nullptr && spaces_.size() < options_.most_spaces && create_space())
+    found = spaces_.back().get();
+  if (found == nullptr) found = &space_to_recycle(registers);
+  if (found->last_used != 0) ++context_.counters.spaces_recycled;
+  // In another mode the same entries mean something else. Otherwise synchronize() keeps what both page tables
+  // have in common: the kernel's part, as a rule.
+  if (found->key.mode != key.mode) discard(*found);
+  found->key = key;
+  return *found;
+}
+
+// A space whose page table the guest has taken down, as at the end of a process. (That it has a new one at
+// the same address is found by its key.)
+ShadowSpace* ShadowSpaces::abandoned_space() {
+  for (const auto& space : spaces_) {
+    if (space.get() != active_ && tables_.abandoned(*space, space->registers)) return space.get();
+  }
+  return nullptr;
+}
+
+// Among the spaces that have not been used for longest, the one with most in common.
+ShadowSpace& ShadowSpaces::space_to_recycle(const PagingRegisters& registers) {
+  constexpr size_t kCandidates = 8;
+  std::vector<ShadowSpace*> candidates;
+  for (const auto& space : spaces_) candidates.push_back(space.get());
+  std::ranges::sort(candidates, {}, &ShadowSpace::last_used);
+  candidates.resize(std::min(candidates.size(), kCandidates));
+  const uint64_t mode = SpaceKey::of(registers).mode;
+  return **std::ranges::max_element(candidates, {}, [&](const ShadowSpace* space) {
+    return space->key.mode == mode ? tables_.agreement(*space, registers) : 0;
+  });
+}
+
 void ShadowSpaces::invalidate_all() {
-  for (const auto& window : active_->windows) {
-    ++context_.counters.windows_emptied;
-    window->drop(0, ShadowBook::kPages);
+  for (const auto& space : spaces_) {
+    for (const auto& window : space->windows) {
+      ++context_.counters.windows_emptied;
+      window->drop(0, ShadowBook::kPages);
+    }
+    tables_.detach(*space);
   }
 }
 
 void ShadowSpaces::invalidate_page(VirtualAddress address) {
   const uint32_t page = address.value >> kPageShift;
+  if (options_.policy == ShadowPolicy::Unsync) {
+    tables_.invalidate(*active_, registers_, page);
+    return;
+  }
   const PageRun reach = reach_of_large_page(page, registers_);
   for (const auto& window : active_->windows) {
     const ShadowBook& book = window->book();
@@ -135,44 +205,63 @@ void ShadowSpaces::page_watched(RamBlock& block, uint64_t page) {
   }
 }
 
-void ShadowSpaces::watched_page_written(RamBlock& /*block*/, uint64_t /*page*/, uint8_t /*watches*/) {}
+void ShadowSpaces::watched_page_written(RamBlock& block, uint64_t page, uint8_t watches) {
+  if (walking_ || (watches & static_cast<uint8_t>(Watch::PageTable)) == 0) return;
+  tables_.written(block, page);
+}
+
+void ShadowSpaces::discard(ShadowSpace& space) {
+  for (const auto& window : space.windows) {
+    if (window->mappings() > 1) window->discard_all();
+  }
+  tables_.detach(space);
+}
 
 void ShadowSpaces::discard_everything() {
-  for (const auto& space : spaces_) {
-    for (const auto& window : space->windows) {
-      if (window->mappings() > 1) window->discard_all();
-    }
-  }
+  for (const auto& space : spaces_) discard(*space);
 }
 
 FillResult ShadowSpaces::fill(VirtualAddress address, AccessKind kind, Privilege privilege) {
+  walking_ = true;
   const auto translation = walk(memory_, registers_, address, kind, privilege, Effects::SetAccessedAndDirty);
+  walking_ = false;
   if (!translation) {
     ++context_.counters.true_faults;
     return {.outcome = FillOutcome::TrueFault, .error_code = translation.error().error_code};
   }
-  const PhysicalAddress where = memory_.gated(translation->page());
+  const FillResult result = resolve(*translation, address, kind, privilege);
+  ++(result.outcome == FillOutcome::Filled ? context_.counters.hidden_faults : context_.counters.emulated);
+  return result;
+}
+
+FillResult ShadowSpaces::resolve(const Translation& translation, VirtualAddress address, AccessKind kind,
+                                 Privilege privilege) {
+  const PhysicalAddress where = memory_.gated(translation.page());
   const Region& region = memory_.find(where);
-  const bool ram = region.write_block == region.read_block && region.write_offset == region.read_offset;
+  if (region.read_block == nullptr || (region.read_offset & kPageMask) != 0) return {};
   PageTarget target;
   target.virtual_page = address.value >> kPageShift;
   target.block = region.read_block;
-  if (target.block != nullptr) target.page = region.read_page(where);
-  const bool storage = target.block != nullptr && (region.read_offset & kPageMask) == 0 &&
-                       target.page < target.block->size() >> kPageShift;
-  if (storage) {
-    target.may_write =
-        ram && (translation->writable || (privilege == Privilege::Supervisor && !registers_.write_protect()));
-    const bool write = target.may_write && translation->dirty && target.block->watches(target.page) == 0;
-    target.state = write ? ShadowState::ReadWrite : ShadowState::Read;
-  }
-  const bool enough = kind != AccessKind::Write || target.state == ShadowState::ReadWrite;
-  if (!storage || !enough || !show(target, *translation, region, privilege)) {
-    ++context_.counters.emulated;
-    return {};
-  }
-  ++context_.counters.hidden_faults;
+  target.page = region.read_page(where);
+  if (target.page >= target.block->size() >> kPageShift) return {};
+  const bool ram = region.write_block == region.read_block && region.write_offset == region.read_offset;
+  target.may_write =
+      ram && (translation.writable || (privilege == Privilege::Supervisor && !registers_.write_protect()));
+  const uint8_t watches = watches_for(region, target, kind);
+  const bool write = target.may_write && translation.dirty && watches == 0;
+  target.state = write ? ShadowState::ReadWrite : ShadowState::Read;
+  if (kind == AccessKind::Write && !write) return {};
+  if (!show(target, translation, region, privilege)) return {};
   return {.outcome = FillOutcome::Filled, .block = target.block, .page = target.page};
+}
+
+// A page table that is about to be written, and that nobody watches but for its copies, is watched no longer.
+uint8_t ShadowSpaces::watches_for(const Region& region, const PageTarget& target, AccessKind kind) {
+  constexpr auto kPageTable = static_cast<uint8_t>(Watch::PageTable);
+  const uint8_t watches = target.block->watches(target.page);
+  if (kind != AccessKind::Write || !target.may_write || watches != kPageTable) return watches;
+  memory_.note_write(*region.write_block, target.page);
+  return target.block->watches(target.page);
 }
 
 bool ShadowSpaces::show(const PageTarget& target, const Translation& translation, const Region& region,
@@ -189,7 +278,7 @@ bool ShadowSpaces::show(const PageTarget& target, const Translation& translation
   // Neighbours join that show nothing, or the same with fewer rights. Where a mapping has been kept only kept
   // ones join: it is far cheaper to give these their rights back.
   const bool kept = old.same_target(wanted);
-  const PageRun run = find_run(memory_, registers_, translation, region, target, kLongestRun);
+  const PageRun longest = find_run(memory_, registers_, translation, region, target, kLongestRun);
   const auto joins = [&](uint32_t page) {
     const ShadowWord word = shown.book().word(page);
     const bool same = word.same_target(wanted.plus(uint64_t{page} - target.virtual_page));
@@ -198,27 +287,41 @@ bool ShadowSpaces::show(const PageTarget& target, const Translation& translation
   };
   uint32_t first = target.virtual_page;
   uint32_t last = target.virtual_page;
-  while (first > run.first && joins(first - 1)) --first;
-  while (last + 1 < run.first + run.count && joins(last + 1)) ++last;
-  const uint32_t count = last - first + 1;
-
-  if (!context_.budget.allows(kMappingsOfAFill)) make_room(shown);
-  const uint32_t near_first = std::max(first, target.virtual_page & ~(kPopulated - 1));
-  const uint32_t near_last = std::min(last, target.virtual_page | (kPopulated - 1));
-  const auto start_page = target.page - (target.virtual_page - near_first);
-  const bool exists = context_.reverse.resident(number, start_page, near_last - near_first + 1);
-  const bool all_near = near_first == first && near_last == last;
+  while (first > longest.first && joins(first - 1)) --first;
+  while (last + 1 < longest.first + longest.count && joins(last + 1)) ++last;
+  const PageRun run{first, last - first + 1};
   const ShadowWord word =
       ShadowWord::make(number, target.page - (target.virtual_page - first), target.state, flags);
-  const Populate populate = count == 1 || (all_near && exists) ? Populate::Yes : Populate::No;
-  if (!shown.map(first, count, word, populate)) {
+
+  if (!context_.budget.allows(kMappingsOfAFill)) make_room(shown);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (options_.policy == ShadowPolicy::Unsync) {
+      tables_.derive(*active_, registers_, translation, run.first, run.count);
+    }
+    if (map_run(shown, run, word, target)) {
+      context_.counters.pages_filled += run.count;
+      return true;
+    }
     discard_everything();
-    if (!shown.map(first, count, word, populate)) return false;
   }
-  if (populate == Populate::No && exists && !kept) {
-    shown.populate(near_first, near_last - near_first + 1, target.state);
-  }
-  context_.counters.pages_filled += count;
+  return false;
+}
+
+// Pages near the target come with their host page-table entries if they exist, the rest as they are touched.
+bool ShadowSpaces::map_run(ShadowWindow& shown, const PageRun& run, ShadowWord word,
+                           const PageTarget& target) {
+  const bool kept =
+      shown.book().word(target.virtual_page).same_target(word.plus(target.virtual_page - run.first));
+  if (kept) return shown.map(run.first, run.count, word, Populate::No);
+  if (run.count == 1) return shown.map(run.first, run.count, word, Populate::Yes);
+  const uint32_t last = run.first + run.count - 1;
+  const uint32_t near_first = std::max(run.first, target.virtual_page & ~(kPopulated - 1));
+  const uint32_t near_count = std::min(last, target.virtual_page | (kPopulated - 1)) - near_first + 1;
+  const bool exist =
+      context_.reverse.resident(word.block(), word.page() + (near_first - run.first), near_count);
+  const bool all = exist && near_count == run.count;
+  if (!shown.map(run.first, run.count, word, all ? Populate::Yes : Populate::No)) return false;
+  if (exist && !all) shown.populate(near_first, near_count, word.state());
   return true;
 }
 
@@ -226,11 +329,17 @@ void ShadowSpaces::make_room(ShadowWindow& wanted) {
   const uint64_t goal = context_.budget.limit() - context_.budget.limit() / 8;
   const auto enough = [&] { return context_.budget.used() + kMappingsOfAFill <= goal; };
   ++context_.counters.evictions;
-  for (const auto& space : spaces_) {
-    for (const auto& window : space->windows) {
-      if (enough()) return;
-      if (window.get() != &wanted && window->mappings() > 1) window->discard_all();
+  while (!enough()) {
+    ShadowSpace* oldest = nullptr;
+    for (const auto& space : spaces_) {
+      if (space.get() == active_ || space->mappings() <= space->windows.size()) continue;
+      if (oldest == nullptr || space->last_used < oldest->last_used) oldest = space.get();
     }
+    if (oldest == nullptr) break;
+    discard(*oldest);
+  }
+  for (const auto& window : active_->windows) {
+    if (!enough() && window.get() != &wanted && window->mappings() > 1) window->discard_all();
   }
   // Then the wanted window itself, 16 MiB after 16 MiB: a hand goes round, so that what was filled last where
   // it just passed stays longest.

@@ -21,12 +21,15 @@
 #include "memory/physical_map.h"
 #include "paging/page_run.h"
 #include "paging/page_walker.h"
+#include "paging/shadow_space.h"
 #include "paging/shadow_window.h"
+#include "paging/table_tracker.h"
 
 namespace vitrine::paging {
 
 enum class ShadowPolicy : uint8_t {
   OnDemand,  ///< A virtual TLB: filled by faults, emptied by CR3 loads.
+  Unsync,    ///< Windows are kept for each guest page table; flushes drop what has changed (TableTracker).
 };
 
 enum class FillOutcome : uint8_t {
@@ -48,6 +51,8 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   struct Options {
     ShadowPolicy policy = ShadowPolicy::OnDemand;
     uint64_t mapping_budget = 0;  ///< Host mappings; 0: from vm.max_map_count, leaving 2,000 free.
+    unsigned most_spaces = 64;    ///< Guest address spaces remembered by the policies that do.
+    uint32_t table_patience = TableTracker::kPatience;  ///< Unsync: see TrackedTable::patience.
   };
 
   [[nodiscard]] static Result<std::unique_ptr<ShadowSpaces>> create(memory::PhysicalMap& memory,
@@ -82,28 +87,38 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   [[nodiscard]] const MappingBudget& budget() const { return context_.budget; }
 
  private:
-  struct Space {
-    std::array<std::unique_ptr<ShadowWindow>, 2> windows;  // by Privilege
-  };
-
   ShadowSpaces(memory::PhysicalMap& memory, const Options& options);
 
   void physical_map_changed() override;
   void page_watched(memory::RamBlock& block, uint64_t page) override;
   void watched_page_written(memory::RamBlock& block, uint64_t page, uint8_t watches) override;
 
-  [[nodiscard]] Result<std::unique_ptr<Space>> create_space();
+  [[nodiscard]] Result<void> create_space();
+  [[nodiscard]] ShadowSpace& space_for(const PagingRegisters& registers);
+  [[nodiscard]] ShadowSpace& space_to_recycle(const PagingRegisters& registers);
+  [[nodiscard]] ShadowSpace* abandoned_space();
+  void load_on_demand(const PagingRegisters& registers);
+  void load_unsync(const PagingRegisters& registers);
+  [[nodiscard]] FillResult resolve(const Translation& translation, VirtualAddress address, AccessKind kind,
+                                   Privilege privilege);
+  [[nodiscard]] uint8_t watches_for(const memory::Region& region, const PageTarget& target, AccessKind kind);
   [[nodiscard]] bool show(const PageTarget& target, const Translation& translation,
                           const memory::Region& region, Privilege privilege);
+  [[nodiscard]] bool map_run(ShadowWindow& shown, const PageRun& run, ShadowWord word,
+                             const PageTarget& target);
   void make_room(ShadowWindow& wanted);
+  void discard(ShadowSpace& space);
   void discard_everything();
 
   memory::PhysicalMap& memory_;
   ShadowContext context_;  // before the windows: they use it to the end
-  std::vector<std::unique_ptr<Space>> spaces_;
-  Space* active_ = nullptr;
+  TableTracker tables_;
+  std::vector<std::unique_ptr<ShadowSpace>> spaces_;
+  ShadowSpace* active_ = nullptr;
+  Options options_;
   PagingRegisters registers_;
   uint32_t eviction_hand_ = 0;
+  bool walking_ = false;  // the accessed and dirty bits being set are our own doing
 };
 
 }  // namespace vitrine::paging

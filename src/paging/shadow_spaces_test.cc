@@ -320,6 +320,16 @@ TEST_F(ShadowSpacesTest, TheA20GateFoldsOddMegabytes) {
   }
 }
 
+TEST_F(ShadowSpacesTest, NoRunCrossesAMegabyteWhileA20IsClosed) {
+  memory_.set_a20(false);
+  for (uint32_t i = 0; i < 8; ++i) map(0x02000000 + i * 0x1000, 0x002fc000 + i * 0x1000, kRw | kUsed);
+  start();
+  ASSERT_EQ(fill(0x02003000, Write), Filled);
+  EXPECT_EQ(spaces_->counters().pages_filled, 4u);
+  ASSERT_EQ(fill(0x02004000, Write), Filled);
+  EXPECT_EQ(last_.page, 0x200u);  // 300000h without bit 20
+}
+
 TEST_F(ShadowSpacesTest, ASmallBudgetEvictsAndFillsOn) {
   for (uint32_t i = 0; i < 1024; ++i)
     map(0x00c00000 + i * 0x1000, 0x00800000 + (i * 7 % 1024) * 0x1000, kRw | kUsed);

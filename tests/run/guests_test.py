@@ -26,6 +26,12 @@ class TeachingKernel(harness.TestCase):
         self.assertEqual(session.wait(), 0)
         self.assertEqual(session.errors.text, "")
 
+    def test_it_finds_processors_without_acpi(self):
+        session = self.start(*NO_SCREEN, "-serial", "stdio", "-m", "32", "-kernel", self.guest("pane.elf"), "-initrd",
+                             self.guest("pane-fs.img"), "-append", "test", "-smp", "2", "-no-acpi")
+        # Without ACPI it cannot power off.
+        session.output.wait_for("processors: 2(?s:.*)all tests passed")
+
     def test_it_waits_for_gdb(self):
         port = harness.free_port()
         session = self.start(*NO_SCREEN, "-serial", "stdio", "-kernel", self.guest("pane.elf"), "-initrd",

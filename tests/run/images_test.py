@@ -3,7 +3,11 @@
 import os
 import pathlib
 import pwd
+import re
 import resource
+import shutil
+import subprocess
+import unittest
 
 import harness
 from harness import NO_SCREEN, QUIET, Code
@@ -28,6 +32,9 @@ def as_nobody():
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
+    ranges = [line.split() for line in pathlib.Path("/proc/self/uid_map").read_text().splitlines()]
+    if not any(int(first) <= nobody.pw_uid < int(first) + int(count) for first, _, count in ranges):
+        raise unittest.SkipTest("root of a user namespace without a second user: modes of files mean nothing")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
@@ -146,6 +153,32 @@ class Writes(harness.TestCase):
         session.type("x")
         self.assertEqual(session.wait(), 3)
         self.assertRegex(session.errors.text, "^vitrine: cannot write to the disk image.*File too large.*\n$")
+
+    def test_a_full_file_system_loses_nothing_that_was_acknowledged(self):
+        # A real one: a small tmpfs, for which it takes root or user namespaces.
+        source = pathlib.Path(__file__).resolve().parent / "guests/fill_disk.S"
+        sector, image = self.path("fill.bin"), self.path("fill.img")
+        subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none,-Ttext=0x7c00",
+                        "-Wl,--oformat=binary", str(source), "-o", sector], check=True)
+        shutil.copy(sector, image)
+        os.truncate(image, 8 << 20)
+        os.mkdir(self.path("small"))
+        namespaces = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-rm"]
+        mount = f"mount -t tmpfs -o size=256k none {self.path('small')}"
+        if not shutil.which("unshare") or subprocess.run([*namespaces, "sh", "-c", mount], capture_output=True).returncode:
+            self.skipTest("a file system cannot be mounted here: neither root nor user namespaces may")
+        small = self.path("small/fill.img")
+        script = f'{mount} && cp --sparse=always {image} {small} && "$@"; status=$?; cat {small} >{image}.after; exit $status'
+        result = subprocess.run([*namespaces, "sh", "-c", script, "sh", harness.options.program, "run", *NO_SCREEN,
+                                 *DEBUG_EXIT, "-serial", "stdio", "-hda", small], stdin=subprocess.DEVNULL,
+                                capture_output=True, text=True, timeout=harness.TIMEOUT)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertRegex(result.stderr, "^vitrine: cannot write to the disk image.*fill.img.*No space left on device.*\n$")
+        refused = int(re.search("refused ([0-9a-f]{4})", result.stdout).group(1), 16)
+        self.assertGreater(refused, 64)
+        data = pathlib.Path(f"{image}.after").read_bytes()
+        for number in range(8, refused):
+            self.assertEqual(data[number * 512:(number + 1) * 512], number.to_bytes(2, "little") * 256, number)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-// Finds the processors in the MADT (ACPI Specification 6.3, 5.2.12) and starts them with INIT and STARTUP
-// (SDM Vol. 3A, "MP Initialization Protocol Algorithm"). With one processor, or without such a table, the
-// kernel stays with the 8259s and the 8254.
+// Finds the processors in the MADT (ACPI Specification 6.3, 5.2.12), or without ACPI in the MP table, and starts
+// them with INIT and STARTUP (SDM Vol. 3A, "MP Initialization Protocol Algorithm"). With one processor, or
+// without such a table, the kernel stays with the 8259s and the 8254.
 #include "cpu/processors.h"
 
 #include "boot/acpi.h"
 #include "boot/boot_info.h"
+#include "boot/mp_table.h"
 #include "common/strings.h"
 #include "cpu/interrupts.h"
 #include "cpu/kernel_lock.h"
@@ -51,23 +52,36 @@ void processors_init_first(void) {
   cpus[0].started = true;
 }
 
-static void read_table(const struct AcpiTable* table) {
+static void add_processor(uint8_t apic_id) {
+  if (apic_id != cpus[0].apic_id && cpu_count < kMaxCpus) cpus[cpu_count++].apic_id = apic_id;
+}
+
+static void read_madt(const struct AcpiTable* table) {
   const struct MadtEntry* entry = (const void*)((const char*)table + kMadtHeaderSize);
   const char* end = (const char*)table + table->length;
-  uint8_t first_id = local_apic_id();
-  cpus[0].apic_id = first_id;
   while ((const char*)entry < end && entry->length > 0) {
     bool enabled = entry->type == kMadtProcessor && (entry->flags & kMadtEnabled);
-    if (enabled && entry->apic_id != first_id && cpu_count < kMaxCpus)
-      cpus[cpu_count++].apic_id = entry->apic_id;
+    if (enabled) add_processor(entry->apic_id);
     entry = (const void*)((const char*)entry + entry->length);
   }
 }
 
+static void read_mp_table(const struct MpTable* table) {
+  const struct MpProcessor* processor;
+  for (int i = 0; (processor = mp_table_processor(table, i)) != NULL; ++i)
+    if (processor->flags & kMpProcessorEnabled) add_processor(processor->apic_id);
+}
+
 void processors_find(void) {
-  const struct AcpiTable* table = acpi_find("APIC");
-  if (!table) return;
-  read_table(table);
+  const struct AcpiTable* madt = acpi_find("APIC");
+  const struct MpTable* mp_table = madt ? NULL : mp_table_find();
+  if (!madt && !mp_table) return;
+  cpus[0].apic_id = local_apic_id();
+  if (madt) {
+    read_madt(madt);
+  } else {
+    read_mp_table(mp_table);
+  }
   apic_in_use = cpu_count > 1 || boot_option("apic", NULL, 0);
 }
 

@@ -1,0 +1,48 @@
+// One guest address space that we remember: its two windows, the guest page table that they belong to, and
+// what the directory entries were when something was filled through them.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "paging/page_walker.h"
+#include "paging/shadow_window.h"
+
+namespace vitrine::paging {
+
+struct TrackedTable;
+
+/// What a window belongs to: the same page table read in another mode means something else.
+struct SpaceKey {
+  uint64_t root = ~uint64_t{0};  ///< CR3 less the bits that do not locate; 0 with paging off.
+  uint64_t mode = 0;             ///< The control bits that change the meaning of entries.
+
+  bool operator==(const SpaceKey&) const = default;
+  /// CR4.PGE is no part of it: systems switch it off and on to flush.
+  [[nodiscard]] static SpaceKey of(const PagingRegisters& registers);
+};
+
+struct ShadowSpace {
+  /// Directory entries: 4 × 512 with PAE, else 1,024.
+  static constexpr uint32_t kSlots = 2048;
+
+  struct Slot {
+    uint64_t entry = 0;             ///< The directory entry that something was filled through.
+    TrackedTable* table = nullptr;  ///< Null for a large page.
+    bool untracked = false;  ///< The table lies where we cannot look: the slot never outlives a CR3 load.
+  };
+
+  std::array<std::unique_ptr<ShadowWindow>, 2> windows;  // by Privilege
+  [[nodiscard]] uint64_t mappings() const { return windows[0]->mappings() + windows[1]->mappings(); }
+
+  SpaceKey key;
+  PagingRegisters registers;  ///< At the last load.
+  uint64_t last_used = 0;
+  std::bitset<kSlots> derived;  ///< Slots with something in them.
+  std::vector<Slot> slots;      // kSlots, or none where the policy tracks nothing
+};
+
+}  // namespace vitrine::paging

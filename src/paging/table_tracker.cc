@@ -1,0 +1,387 @@
+#include "paging/table_tracker.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+
+#include "x86/control_registers.h"
+#include "x86/page_entries.h"
+
+namespace vitrine::paging {
+
+using memory::RamBlock;
+using memory::Region;
+using memory::Watch;
+
+SpaceKey SpaceKey::of(const PagingRegisters& registers) {
+  SpaceKey key;
+  if (!registers.enabled()) {
+    key.root = 0;
+    return key;
+  }
+  key.root = registers.cr3 & (registers.pae() ? x86::kPaeCr3Mask : x86::kLegacyFrameMask);
+  const uint32_t cr0 = registers.cr0 & (x86::kCr0Pg | x86::kCr0Wp);
+  const uint32_t cr4 = registers.cr4 & (x86::kCr4Pse | x86::kCr4Pae);
+  key.mode = uint64_t{cr0} | cr4 | (registers.no_execute() ? 1u : 0u) | (registers.pse36 ? 2u : 0u) |
+             (registers.pat ? 4u : 0u);
+  return key;
+}
+
+namespace {
+
+constexpr uint32_t kMostPatience = 1u << 20;
+
+enum class Change : uint8_t { None, Lowered, Gone };
+
+// What windows that were filled from an entry must do about its new value.
+Change classify(uint64_t old, uint64_t now) {
+  constexpr uint64_t kRights = x86::kPageWritable | x86::kPageDirty;
+  constexpr uint64_t kIgnored = 0xe00 | x86::kPageAccessed | kRights;
+  if (((old ^ now) & ~kIgnored) != 0) return Change::Gone;
+  // A flush after clearing the accessed bit is a wish to see it set again.
+  if ((now & x86::kPageAccessed) == 0) return Change::Gone;
+  return (old & ~now & kRights) != 0 ? Change::Lowered : Change::None;
+}
+
+EntryWidth width_of(const PagingRegisters& registers) {
+  return registers.pae() ? EntryWidth::Pae : EntryWidth::Legacy;
+}
+
+// Entries are read whole: other processors may write them at any time.
+uint64_t entry_at(const uint8_t* table, uint32_t index, EntryWidth width) {
+  // SAFETY: entries are naturally aligned within a page; see page_walker.cc.
+  auto* const where = const_cast<uint8_t*>(table) + index * static_cast<uint32_t>(width);
+  if (width == EntryWidth::Pae) {
+    return std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(where)).load(std::memory_order_acquire);
+  }
+  return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(where)).load(std::memory_order_acquire);
+}
+
+void set_copy(TrackedTable& table, uint32_t index, uint64_t value) {
+  const auto size = static_cast<uint32_t>(table.width);
+  std::memcpy(table.copy.data() + index * size, &value, size);  // little-endian: the low half comes first
+}
+
+const uint8_t* memory_of(const TrackedTable& table) {
+  return table.block->data() + (table.page << kPageShift);
+}
+
+uint32_t entries_in_table(EntryWidth width) {
+  return kPageSize / static_cast<uint32_t>(width);
+}
+
+// Where the directory entries of a page table lie, 1,024 in one page or 512 in each of four.
+class Directory {
+ public:
+  Directory(const memory::PhysicalMap& memory, const PagingRegisters& registers)
+      : width_(width_of(registers)) {
+    if (width_ == EntryWidth::Legacy) {
+      pages_[0] = host_page(memory, PhysicalAddress(registers.cr3 & x86::kLegacyFrameMask));
+      return;
+    }
+    for (uint32_t i = 0; i < 4; ++i) {
+      const uint64_t pointer = registers.pdptes[i];
+      if ((pointer & x86::kPagePresent) == 0) continue;
+      pages_[i] = host_page(memory, PhysicalAddress(x86::pae_frame(pointer)));
+    }
+  }
+
+  /// Zero, which is not present, where we cannot look.
+  [[nodiscard]] uint64_t entry(uint32_t slot) const {
+    const uint8_t* page = width_ == EntryWidth::Legacy ? pages_[0] : pages_[slot / 512];
+    return page == nullptr ? 0 : entry_at(page, slot % entries_in_table(width_), width_);
+  }
+
+ private:
+  static const uint8_t* host_page(const memory::PhysicalMap& memory, PhysicalAddress address) {
+    return memory.find(address).read_pointer(memory.gated(address)).value;
+  }
+
+  std::array<const uint8_t*, 4> pages_{};
+  EntryWidth width_;
+};
+
+// Drops pages from both windows of a space in as few pieces as possible: pieces join over pages that show
+// nothing.
+class Dropper {
+ public:
+  explicit Dropper(ShadowSpace& space) : space_(space) {}
+  ~Dropper() {
+    for (size_t i = 0; i < 2; ++i) flush(i);
+  }
+  Dropper(const Dropper&) = delete;
+  Dropper& operator=(const Dropper&) = delete;
+
+  /// In ascending order.
+  void add(uint32_t first, uint32_t count) {
+    for (size_t i = 0; i < 2; ++i) {
+      Piece& piece = pieces_[i];
+      const ShadowBook& book = space_.windows[i]->book();
+      const uint32_t live = book.next_live(first, first + count);
+      if (live == first + count) continue;
+      if (piece.end != piece.first && book.next_live(piece.end, live) != live) flush(i);
+      if (piece.end == piece.first) piece.first = live;
+      piece.end = first + count;
+    }
+  }
+
+ private:
+  struct Piece {
+    uint32_t first = 0;
+    uint32_t end = 0;
+  };
+  void flush(size_t i) {
+    if (pieces_[i].end != pieces_[i].first) {
+      space_.windows[i]->drop(pieces_[i].first, pieces_[i].end - pieces_[i].first);
+    }
+    pieces_[i] = {};
+  }
+
+  ShadowSpace& space_;
+  std::array<Piece, 2> pieces_;
+};
+
+template <typename Visit>
+void for_each_derived(const ShadowSpace& space, Visit visit) {
+  for (size_t slot = space.derived._Find_first(); slot < ShadowSpace::kSlots;
+       slot = space.derived._Find_next(slot)) {
+    visit(static_cast<uint32_t>(slot));
+  }
+}
+
+}  // namespace
+
+TableTracker::~TableTracker() {
+  for (const auto& [id, table] : tables_) {
+    if (table->watched) table->block->unwatch(table->page, Watch::PageTable);
+  }
+}
+
+uint64_t TableTracker::id(const RamBlock& block, uint64_t page, EntryWidth width) {
+  // The address in our own memory tells blocks apart; its low bits are free for the width.
+  return reinterpret_cast<uint64_t>(block.data() + (page << kPageShift)) | static_cast<uint64_t>(width);
+}
+
+TrackedTable* TableTracker::table(const PagingRegisters& registers, PhysicalAddress entry) {
+  const PhysicalAddress where = memory_.gated(entry);
+  const Region& region = memory_.find(where);
+  if (region.read_block == nullptr || (region.read_offset & kPageMask) != 0) return nullptr;
+  const uint64_t page = region.read_page(where);
+  if (page >= region.read_block->size() >> kPageShift) return nullptr;
+  const EntryWidth width = width_of(registers);
+  const uint64_t key = id(*region.read_block, page, width);
+  const auto known = tables_.find(key);
+  if (known != tables_.end()) return known->second.get();
+  if (tables_.size() >= kMostTables) return nullptr;
+  auto made = std::make_unique<TrackedTable>();
+  made->block = region.read_block;
+  made->page = page;
+  made->width = width;
+  made->patience = patience_;
+  std::memcpy(made->copy.data(), memory_of(*made), kPageSize);
+  return tables_.emplace(key, std::move(made)).first->second.get();
+}
+
+void TableTracker::attach(ShadowSpace& space, uint32_t slot, TrackedTable& table) {
+  space.slots[slot].table = &table;
+  table.users.push_back({&space, slot});
+}
+
+// Lets go of what a slot came from.
+void TableTracker::release(ShadowSpace& space, uint32_t slot) {
+  TrackedTable* const table = space.slots[slot].table;
+  space.slots[slot] = {};
+  space.derived.reset(slot);
+  if (table == nullptr) return;
+  std::erase_if(table->users,
+                [&](const TrackedTable::User& user) { return user.space == &space && user.slot == slot; });
+  if (!table->users.empty()) return;
+  if (table->watched) table->block->unwatch(table->page, Watch::PageTable);
+  tables_.erase(id(*table->block, table->page, table->width));
+}
+
+void TableTracker::detach(ShadowSpace& space) {
+  for_each_derived(space, [&](uint32_t slot) { release(space, slot); });
+}
+
+void TableTracker::drop_slot(ShadowSpace& space, const PagingRegisters& registers, uint32_t slot) {
+  const uint32_t pages = entries_in_table(width_of(registers));
+  Dropper(space).add(slot * pages, pages);
+  release(space, slot);
+}
+
+void TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
+                          const Translation& translation, uint32_t first, uint32_t count) {
+  if (!registers.enabled()) return;
+  const EntryWidth width = width_of(registers);
+  const uint32_t pages = entries_in_table(width);
+  const uint32_t number = first / pages;
+  ShadowSpace::Slot& slot = space.slots[number];
+  if (space.derived.test(number) && classify(slot.entry, translation.directory_entry) != Change::None) {
+    drop_slot(space, registers, number);
+  }
+  slot.entry = translation.directory_entry;
+  space.derived.set(number);
+  if (translation.page_size != kPageSize) return;
+  if (slot.table == nullptr && !slot.untracked) {
+    TrackedTable* const found = table(registers, translation.entry_address);
+    if (found == nullptr || found->users.size() >= kMostUsers) {
+      slot.untracked = true;
+    } else {
+      attach(space, number, *found);
+    }
+  }
+  if (slot.table == nullptr) return;
+
+  TrackedTable& table = *slot.table;
+  for (uint32_t i = first % pages; i < first % pages + count; ++i) {
+    const uint64_t now = entry_at(memory_of(table), i, width);
+    if (table.derived.test(i)) {
+      const Change change = classify(entry_at(table.copy.data(), i, width), now);
+      for (const TrackedTable::User& user : table.users) {
+        if (change == Change::None) break;
+        const uint32_t page = user.slot * pages + i;
+        for (const auto& window : user.space->windows) {
+          change == Change::Gone ? window->drop(page, 1) : window->lower(page, 1);
+        }
+      }
+    }
+    table.derived.set(i);
+    set_copy(table, i, now);
+  }
+}
+
+void TableTracker::synchronize(ShadowSpace& space, const PagingRegisters& registers) {
+  if (!registers.enabled()) return;
+  ++round_;
+  const uint32_t pages = entries_in_table(width_of(registers));
+  const Directory directory(memory_, registers);
+  {
+    Dropper dropper(space);
+    for_each_derived(space, [&](uint32_t number) {
+      ShadowSpace::Slot& slot = space.slots[number];
+      const uint64_t now = directory.entry(number);
+      if (slot.untracked || classify(slot.entry, now) != Change::None) {
+        dropper.add(number * pages, pages);
+        release(space, number);
+      }
+    });
+  }
+  for_each_derived(space, [&](uint32_t number) {
+    TrackedTable* const table = space.slots[number].table;
+    if (table == nullptr || table->watched || table->compared_at == round_) return;
+    table->compared_at = round_;
+    compare(*table);
+  });
+}
+
+void TableTracker::compare(TrackedTable& table) {
+  if (std::memcmp(table.copy.data(), memory_of(table), kPageSize) != 0) {
+    table.unchanged = 0;
+    apply_changes(table);
+  } else if (++table.unchanged >= table.patience) {
+    set_watched(table);
+  }
+}
+
+void TableTracker::apply_changes(TrackedTable& table) {
+  const uint32_t pages = entries_in_table(table.width);
+  std::array<uint16_t, 1024> gone;
+  std::array<uint16_t, 1024> lowered;
+  uint32_t gone_count = 0;
+  uint32_t lowered_count = 0;
+  for (uint32_t i = 0; i < pages; ++i) {
+    const uint64_t old = entry_at(table.copy.data(), i, table.width);
+    const uint64_t now = entry_at(memory_of(table), i, table.width);
+    if (old == now) continue;
+    set_copy(table, i, now);
+    if (!table.derived.test(i)) continue;
+    const Change change = classify(old, now);
+    if (change == Change::Lowered) lowered[lowered_count++] = static_cast<uint16_t>(i);
+    if (change != Change::Gone) continue;
+    gone[gone_count++] = static_cast<uint16_t>(i);
+    table.derived.reset(i);
+  }
+  for (const TrackedTable::User& user : table.users) {
+    const uint32_t base = user.slot * pages;
+    Dropper dropper(*user.space);
+    for (uint32_t i = 0; i < gone_count; ++i) dropper.add(base + gone[i], 1);
+    for (uint32_t i = 0; i < lowered_count;) {
+      uint32_t end = i + 1;
+      while (end < lowered_count && lowered[end] == lowered[end - 1] + 1) ++end;
+      for (const auto& window : user.space->windows) window->lower(base + lowered[i], end - i);
+      i = end;
+    }
+  }
+}
+
+void TableTracker::set_watched(TrackedTable& table) {
+  table.unchanged = 0;
+  table.watched = true;
+  memory_.watch(*table.block, table.page, Watch::PageTable);
+}
+
+void TableTracker::written(RamBlock& block, uint64_t page) {
+  for (const EntryWidth width : {EntryWidth::Legacy, EntryWidth::Pae}) {
+    const auto found = tables_.find(id(block, page, width));
+    if (found == tables_.end()) continue;
+    TrackedTable& table = *found->second;
+    if (!table.watched) continue;
+    table.watched = false;
+    table.patience = std::min(table.patience * 2, kMostPatience);
+  }
+  block.unwatch(page, Watch::PageTable);
+}
+
+void TableTracker::invalidate(ShadowSpace& space, const PagingRegisters& registers, uint32_t page) {
+  if (!registers.enabled()) return;
+  const EntryWidth width = width_of(registers);
+  const uint32_t pages = entries_in_table(width);
+  const uint32_t number = page / pages;
+  if (!space.derived.test(number)) return;
+  const ShadowSpace::Slot& slot = space.slots[number];
+  if (slot.untracked || classify(slot.entry, Directory(memory_, registers).entry(number)) != Change::None) {
+    drop_slot(space, registers, number);
+    return;
+  }
+  if (slot.table == nullptr || slot.table->watched) return;
+  TrackedTable& table = *slot.table;
+  const uint32_t index = page % pages;
+  if (!table.derived.test(index)) return;
+  const uint64_t now = entry_at(memory_of(table), index, width);
+  const Change change = classify(entry_at(table.copy.data(), index, width), now);
+  set_copy(table, index, now);
+  if (change == Change::None) return;
+  if (change == Change::Gone) table.derived.reset(index);
+  for (const TrackedTable::User& user : table.users) {
+    for (const auto& window : user.space->windows) {
+      const uint32_t victim = user.slot * pages + index;
+      change == Change::Gone ? window->drop(victim, 1) : window->lower(victim, 1);
+    }
+  }
+}
+
+uint32_t TableTracker::agreement(const ShadowSpace& space, const PagingRegisters& registers) const {
+  const Directory directory(memory_, registers);
+  uint32_t agreeing = 0;
+  for_each_derived(space, [&](uint32_t slot) {
+    if (classify(space.slots[slot].entry, directory.entry(slot)) == Change::None) ++agreeing;
+  });
+  return agreeing;
+}
+
+bool TableTracker::abandoned(const ShadowSpace& space, const PagingRegisters& registers) const {
+  const Directory directory(memory_, registers);
+  uint32_t own = 0;
+  uint32_t left = 0;
+  for_each_derived(space, [&](uint32_t number) {
+    const ShadowSpace::Slot& slot = space.slots[number];
+    if (slot.table == nullptr || slot.table->users.size() != 1) return;
+    ++own;
+    if (classify(slot.entry, directory.entry(number)) == Change::None) ++left;
+  });
+  return own != 0 && left == 0;
+}
+
+}  // namespace vitrine::paging
