@@ -193,7 +193,7 @@ class Virtual:
         try:
             guest = Guest(process)
             if setting.disk:
-                guest.command("disks; [ -b /dev/sda ]")
+                guest.command("libata; disks; [ -b /dev/sda ]")
             return guest
         except Lost:
             process.stop()

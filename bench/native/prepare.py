@@ -22,6 +22,11 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2>/dev/null
 . /bin/.functions
+# insmod does not read the kernel's command line: hand libata its option, before `disks` loads the rest.
+libata() {
+  for module in scsi_common scsi_mod; do insmod /lib/modules/$module.ko; done
+  insmod /lib/modules/libata.ko $(tr ' ' '\\n' </proc/cmdline | busybox sed -n 's/^libata\\.//p')
+}
 busybox stty -echo
 echo @init
 while read -r line; do
