@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import struct
 import subprocess
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -58,13 +59,14 @@ def make_programs(folder, sse):
 
 
 def make_initramfs(programs, guests, folder):
-    overlay = folder / "overlay"
-    shutil.rmtree(overlay, ignore_errors=True)
-    shutil.copytree(programs, overlay / "rows")
-    (overlay / "init").write_text(INIT)
-    (overlay / "init").chmod(0o755)
     target = folder / "initramfs.cpio.gz"
-    subprocess.run([ROOT / "scripts/make-initramfs", guests, overlay, target], check=True)
+    with tempfile.TemporaryDirectory(dir=folder) as name:  # two runs at a time do not get in each other's way
+        overlay, fresh = pathlib.Path(name) / "overlay", pathlib.Path(name) / "initramfs"
+        shutil.copytree(programs, overlay / "rows")
+        (overlay / "init").write_text(INIT)
+        (overlay / "init").chmod(0o755)
+        subprocess.run([ROOT / "scripts/make-initramfs", guests, overlay, fresh], check=True)
+        fresh.replace(target)
     return target
 
 
