@@ -54,7 +54,7 @@ class Process:
         except OSError as error:
             raise Lost(f"input: {error}") from error
 
-    def wait_for(self, pattern, limit=120.0):
+    def wait_for(self, pattern, limit=300.0):
         """The first line from now on in which the pattern is found, and (wall, processor) seconds when it came."""
         until = time.monotonic() + limit
         expression = re.compile(pattern)

@@ -6,6 +6,10 @@ static NOINLINE u32 ackermann(u32 m, u32 n) {
   u32 inner = n == 0 ? 1 : ackermann(m, n - 1);
   return ackermann(m - 1, inner) + (m == 9);  // the sum keeps the compiler from making a loop of it
 }
-static u32 one(void) { return ackermann(3, 6); }
+static u32 one(void) {
+  return ackermann(3, 6);
+}
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

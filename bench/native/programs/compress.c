@@ -6,15 +6,19 @@ static u8 text[kText], packed[kText * 2], unpacked[kText + kLongest];
 static u32 latest[kHashes];
 
 static void make_text(void) {
-  static const char* const kWords[] = {"page ", "table ", "shadow ", "window ", "the ", "of ", "interrupt ", "kernel ",
-                                       "and ",  "fault ", "a ",      "to ",     "entry ", "process ", "is ", "\n"};
+  static const char* const kWords[] = {"page ",      "table ",   "shadow ", "window ", "the ", "of ",
+                                       "interrupt ", "kernel ",  "and ",    "fault ",  "a ",   "to ",
+                                       "entry ",     "process ", "is ",     "\n"};
   u32 state = 99, at = 0;
   while (at < kText) {
-    for (const char* word = kWords[next_random(&state) >> 28]; *word && at < kText; ++word) text[at++] = (u8)*word;
+    for (const char* word = kWords[next_random(&state) >> 28]; *word && at < kText; ++word)
+      text[at++] = (u8)*word;
   }
 }
 
-static u32 hash_at(const u8* p) { return (p[0] * 2654435761u ^ p[1] * 40503u ^ p[2] * 2246822519u) >> 20; }
+static u32 hash_at(const u8* p) {
+  return (p[0] * 2654435761u ^ p[1] * 40503u ^ p[2] * 2246822519u) >> 20;
+}
 
 static u32 match_length(u32 earlier, u32 at) {
   u32 length = 0;

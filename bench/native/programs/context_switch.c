@@ -1,5 +1,5 @@
-// A token goes round a ring of processes through pipes; each passes it on after touching four pages of its own. The
-// number of processes is on the command line. `count` is the number of switches.
+// A token goes round a ring of processes through pipes; each passes it on after touching four pages of its
+// own. The number of processes is on the command line. `count` is the number of switches.
 #include "runtime.h"
 
 enum { kMost = 64, kPages = 4, kPage = 4096 };

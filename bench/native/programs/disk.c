@@ -1,6 +1,6 @@
-// Reads or writes a block device past the kernel's cache, 64 KiB at a time: `disk COUNT read|write DEVICE`. `count` is
-// the number of such pieces, from a region of 16 MiB. What is read must be the pattern that the host has put there:
-// every 32-bit word holds its own offset; and that is what is written.
+// Reads or writes a block device past the kernel's cache, 64 KiB at a time: `disk COUNT read|write DEVICE`.
+// `count` is the number of such pieces, from a region of 16 MiB. What is read must be the pattern that the
+// host has put there: every 32-bit word holds its own offset; and that is what is written.
 #include "runtime.h"
 
 u32 work(u32 count) {

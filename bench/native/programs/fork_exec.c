@@ -1,5 +1,5 @@
-// fork(), the child executes the program named on the command line with its words, wait(). With `nothing`: the least
-// that exec can cost; with `busybox true`: a static program of 2 MB.
+// fork(), the child executes the program named on the command line with its words, wait(). With `nothing`:
+// the least that exec can cost; with `busybox true`: a static program of 2 MB.
 #include "runtime.h"
 
 u32 work(u32 count) {

@@ -11,7 +11,8 @@ u32 work(u32 count) {
       for (u32 page = 0; page < kPages; page += 2) ++memory[page * kPage];
       CALL1(kExit, memory[2 * kPage]);
     }
-    if (CALL3(kWaitPid, child, &status, 0) != child || status != 3 << 8 || memory[2 * kPage] != 2) give_up("wrong value");
+    if (CALL3(kWaitPid, child, &status, 0) != child || status != 3 << 8 || memory[2 * kPage] != 2)
+      give_up("wrong value");
   }
   return 1;
 }

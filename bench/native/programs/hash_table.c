@@ -9,7 +9,8 @@ typedef struct {
 static Slot table[kSlots];
 
 static void make_key(u32 number, char* key) {
-  for (int i = 0; i < kKeyLength - 1; ++i, number = number * 1103515245u + 12345u) key[i] = (char)('a' + (number >> 16) % 26);
+  for (int i = 0; i < kKeyLength - 1; ++i, number = number * 1103515245u + 12345u)
+    key[i] = (char)('a' + (number >> 16) % 26);
   key[kKeyLength - 1] = 0;
 }
 
@@ -50,4 +51,6 @@ static u32 one(void) {
   return sum;
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

@@ -1,4 +1,5 @@
-// Integer arithmetic with all its flags: 32-bit and 64-bit addition, multiplication, division, shifts, rotations, bit scans.
+// Integer arithmetic with all its flags: 32-bit and 64-bit addition, multiplication, division, shifts,
+// rotations, bit scans.
 #include "runtime.h"
 
 static NOINLINE u32 one(void) {
@@ -17,4 +18,6 @@ static NOINLINE u32 one(void) {
   return sum ^ (u32)wide;
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

@@ -1,5 +1,5 @@
-// The Mandelbrot set in double, 48 x 48 points, at most 200 steps each: comparisons of floating-point numbers.
-// Built twice: for the x87 and for SSE2.
+// The Mandelbrot set in double, 48 x 48 points, at most 200 steps each: comparisons of floating-point
+// numbers. Built twice: for the x87 and for SSE2.
 #include "runtime.h"
 
 enum { kSide = 48, kMost = 200 };
@@ -22,4 +22,6 @@ static NOINLINE u32 one(void) {
   return sum;
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

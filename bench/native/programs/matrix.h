@@ -1,4 +1,5 @@
-// The product of two matrices of 64 x 64, in the type `Number`. Small whole numbers, so that every unit computes the same.
+// The product of two matrices of 64 x 64, in the type `Number`. Small whole numbers, so that every unit
+// computes the same.
 #pragma once
 
 #include "runtime.h"

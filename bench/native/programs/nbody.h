@@ -1,5 +1,5 @@
-// Five bodies that attract each other, 400 steps in the type `Number`. The checksum is coarse: the x87 and SSE round
-// differently, but a wrong result is far off; each build has a checksum of its own.
+// Five bodies that attract each other, 400 steps in the type `Number`. The checksum is coarse: the x87 and
+// SSE round differently, but a wrong result is far off; each build has a checksum of its own.
 #pragma once
 
 #include "runtime.h"
@@ -17,8 +17,8 @@ static Number square_root(Number value) {
 
 static void place_bodies(void) {
   for (int i = 0; i < kBodies; ++i) {
-    bodies[i] = (Body){(Number)(i * 3 - 6), (Number)(i * i - 4), (Number)(i % 3),
-                       (Number)(i % 2) / 4, (Number)(2 - i) / 8, (Number)(i - 1) / 16, (Number)(i + 1)};
+    bodies[i] = (Body){(Number)(i * 3 - 6), (Number)(i * i - 4),  (Number)(i % 3), (Number)(i % 2) / 4,
+                       (Number)(2 - i) / 8, (Number)(i - 1) / 16, (Number)(i + 1)};
   }
 }
 
@@ -34,7 +34,8 @@ static NOINLINE void step(Number time) {
     }
   }
   for (int i = 0; i < kBodies; ++i) {
-    bodies[i].x += time * bodies[i].vx, bodies[i].y += time * bodies[i].vy, bodies[i].z += time * bodies[i].vz;
+    bodies[i].x += time * bodies[i].vx, bodies[i].y += time * bodies[i].vy,
+        bodies[i].z += time * bodies[i].vz;
   }
 }
 
@@ -46,4 +47,6 @@ static u32 one(void) {
   return (u32)(int)(sum * 1000);
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

@@ -1,5 +1,5 @@
-// Touches fresh pages: each is a page fault in which the kernel finds, clears and maps a page. `count` is the number
-// of pages; 1024 at a time are mapped, touched, unmapped.
+// Touches fresh pages: each is a page fault in which the kernel finds, clears and maps a page. `count` is the
+// number of pages; 1024 at a time are mapped, touched, unmapped.
 #include "runtime.h"
 
 u32 work(u32 count) {

@@ -1,4 +1,5 @@
-// As page_fault, but the first access to each page is a write: one fault for each page. `count` is the number of pages.
+// As page_fault, but the first access to each page is a write: one fault for each page. `count` is the number
+// of pages.
 #include "runtime.h"
 
 u32 work(u32 count) {

@@ -1,19 +1,22 @@
-// A recursive-descent parser of arithmetic expressions and a backtracking pattern matcher (. * ? and classes) over the
-// same text: branches that depend on data, short functions.
+// A recursive-descent parser of arithmetic expressions and a backtracking pattern matcher (. * ? and classes)
+// over the same text: branches that depend on data, short functions.
 #include "runtime.h"
 
 enum { kText = 24 << 10 };
 static char text[kText + 1];
 
 static void make_text(void) {
-  static const char* const kPieces[] = {"12", "+", "(3*4)", "-", "987", "*", "(1+(2-3)*5)", "/7", "x1", "count", "%11", "+0"};
+  static const char* const kPieces[] = {"12",          "+",  "(3*4)", "-",     "987", "*",
+                                        "(1+(2-3)*5)", "/7", "x1",    "count", "%11", "+0"};
   u32 state = 77, at = 0;
   int operand = 1;
   while (at < kText - 40) {
     u32 random = next_random(&state) >> 8;
     const char* piece;
-    if (operand) piece = kPieces[(u32[]){0, 2, 4, 6, 8, 9}[random % 6]];
-    else piece = random % 9 == 0 ? ";\n" : kPieces[(u32[]){1, 3, 5, 1, 3}[random % 5]];
+    if (operand)
+      piece = kPieces[(u32[]){0, 2, 4, 6, 8, 9}[random % 6]];
+    else
+      piece = random % 9 == 0 ? ";\n" : kPieces[(u32[]){1, 3, 5, 1, 3}[random % 5]];
     operand = !operand;
     while (*piece) text[at++] = *piece++;
   }
@@ -35,7 +38,8 @@ static NOINLINE u32 parse_value(void) {
   } else if (*cursor >= '0' && *cursor <= '9') {
     while (*cursor >= '0' && *cursor <= '9') value = value * 10 + (u32)(*cursor++ - '0');
   } else {
-    while ((*cursor >= 'a' && *cursor <= 'z') || (*cursor >= '0' && *cursor <= '9')) value = value * 31 + (u8)*cursor++;
+    while ((*cursor >= 'a' && *cursor <= 'z') || (*cursor >= '0' && *cursor <= '9'))
+      value = value * 31 + (u8)*cursor++;
   }
   return value;
 }
@@ -45,15 +49,18 @@ static NOINLINE u32 parse_product(void) {
   while (*cursor == '*' || *cursor == '/' || *cursor == '%') {
     char operation = *cursor++;
     u32 right = parse_value();
-    if (operation == '*') value *= right;
-    else if (right) value = operation == '/' ? value / right : value % right;
+    if (operation == '*')
+      value *= right;
+    else if (right)
+      value = operation == '/' ? value / right : value % right;
   }
   return value;
 }
 
 static u32 parse_sum(void) {
   u32 value = parse_product();
-  while (*cursor == '+' || *cursor == '-') value = *cursor++ == '+' ? value + parse_product() : value - parse_product();
+  while (*cursor == '+' || *cursor == '-')
+    value = *cursor++ == '+' ? value + parse_product() : value - parse_product();
   return value;
 }
 

@@ -1,4 +1,5 @@
-// Two processes send one byte to and fro through two pipes: a round trip is four system calls and two switches.
+// Two processes send one byte to and fro through two pipes: a round trip is four system calls and two
+// switches.
 #include "runtime.h"
 
 u32 work(u32 count) {

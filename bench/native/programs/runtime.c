@@ -1,29 +1,32 @@
 // The start of every program of the speed bench, and its protocol with the host on standard input and output:
 //
 //     program: @ready        host: a line        (the host takes the time, and lets the program go)
-//     program: @end SUM MICROSECONDS      host: a line        (the host takes the time; then the program exits)
+//     program: @end SUM MICROSECONDS      host: a line        (the host takes the time; then the program
+//     exits)
 //
-// MICROSECONDS is the processor time of the program and its children as their kernel counts it. The host uses it for
-// native processes only, where that kernel is the host's own.
+// MICROSECONDS is the processor time of the program and its children as their kernel counts it. The host uses
+// it for native processes only, where that kernel is the host's own.
 #include "runtime.h"
 
 // The stack at the start holds argc, argv, 0, environment, 0, auxiliary vector.
-__asm__(".globl _start\n"
-        "_start: movl %esp, %eax\n"
-        "  andl $-16, %esp\n"
-        "  subl $12, %esp\n"
-        "  pushl %eax\n"
-        "  call start\n");
+__asm__(
+    ".globl _start\n"
+    "_start: movl %esp, %eax\n"
+    "  andl $-16, %esp\n"
+    "  subl $12, %esp\n"
+    "  pushl %eax\n"
+    "  call start\n");
 
-__asm__(".globl system_call\n"
-        "system_call: pushl %ebp; pushl %edi; pushl %esi; pushl %ebx\n"
-        "  movl 20(%esp), %eax; movl 24(%esp), %ebx; movl 28(%esp), %ecx; movl 32(%esp), %edx\n"
-        "  movl 36(%esp), %esi; movl 40(%esp), %edi; movl 44(%esp), %ebp\n"
-        "  call *enter_kernel\n"
-        "  popl %ebx; popl %esi; popl %edi; popl %ebp\n"
-        "  ret\n"
-        "interrupt_entry: int $0x80\n"
-        "  ret\n");
+__asm__(
+    ".globl system_call\n"
+    "system_call: pushl %ebp; pushl %edi; pushl %esi; pushl %ebx\n"
+    "  movl 20(%esp), %eax; movl 24(%esp), %ebx; movl 28(%esp), %ecx; movl 32(%esp), %edx\n"
+    "  movl 36(%esp), %esi; movl 40(%esp), %edi; movl 44(%esp), %ebp\n"
+    "  call *enter_kernel\n"
+    "  popl %ebx; popl %esi; popl %edi; popl %ebp\n"
+    "  ret\n"
+    "interrupt_entry: int $0x80\n"
+    "  ret\n");
 
 extern char interrupt_entry[];
 void* enter_kernel = interrupt_entry;
@@ -36,7 +39,9 @@ static u32 length_of(const char* text) {
   return length;
 }
 
-static void print(const char* text) { CALL3(kWrite, 1, text, length_of(text)); }
+static void print(const char* text) {
+  CALL3(kWrite, 1, text, length_of(text));
+}
 
 void give_up(const char* reason) {
   print("@failed ");

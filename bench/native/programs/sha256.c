@@ -1,4 +1,5 @@
-// SHA-256 (FIPS 180-4) of 64 KiB: rotations, additions and exclusive-or in registers that IA-32 has too few of.
+// SHA-256 (FIPS 180-4) of 64 KiB: rotations, additions and exclusive-or in registers that IA-32 has too few
+// of.
 #include "runtime.h"
 
 enum { kSize = 64 << 10 };
@@ -14,25 +15,33 @@ static const u32 kConstants[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
 
-static u32 rotate(u32 x, int by) { return x >> by | x << (32 - by); }
+static u32 rotate(u32 x, int by) {
+  return x >> by | x << (32 - by);
+}
 
 static NOINLINE void compress_block(u32 hash[8], const u8* block) {
-  u32 w[64], a = hash[0], b = hash[1], c = hash[2], d = hash[3], e = hash[4], f = hash[5], g = hash[6], h = hash[7];
-  for (int i = 0; i < 16; ++i, block += 4) w[i] = (u32)block[0] << 24 | (u32)block[1] << 16 | (u32)block[2] << 8 | block[3];
+  u32 w[64], a = hash[0], b = hash[1], c = hash[2], d = hash[3], e = hash[4], f = hash[5], g = hash[6],
+             h = hash[7];
+  for (int i = 0; i < 16; ++i, block += 4)
+    w[i] = (u32)block[0] << 24 | (u32)block[1] << 16 | (u32)block[2] << 8 | block[3];
   for (int i = 16; i < 64; ++i) {
     u32 x = w[i - 15], y = w[i - 2];
-    w[i] = w[i - 16] + (rotate(x, 7) ^ rotate(x, 18) ^ x >> 3) + w[i - 7] + (rotate(y, 17) ^ rotate(y, 19) ^ y >> 10);
+    w[i] = w[i - 16] + (rotate(x, 7) ^ rotate(x, 18) ^ x >> 3) + w[i - 7] +
+           (rotate(y, 17) ^ rotate(y, 19) ^ y >> 10);
   }
   for (int i = 0; i < 64; ++i) {
-    u32 first = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + kConstants[i] + w[i];
+    u32 first =
+        h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & f) ^ (~e & g)) + kConstants[i] + w[i];
     u32 second = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
     h = g, g = f, f = e, e = d + first, d = c, c = b, b = a, a = first + second;
   }
-  hash[0] += a, hash[1] += b, hash[2] += c, hash[3] += d, hash[4] += e, hash[5] += f, hash[6] += g, hash[7] += h;
+  hash[0] += a, hash[1] += b, hash[2] += c, hash[3] += d, hash[4] += e, hash[5] += f, hash[6] += g,
+      hash[7] += h;
 }
 
 static u32 one(void) {
-  u32 hash[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  u32 hash[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   for (u32 at = 0; at < kSize; at += 64) compress_block(hash, message + at);
   return hash[0] ^ hash[7];
 }

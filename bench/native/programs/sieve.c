@@ -16,4 +16,6 @@ static NOINLINE u32 one(void) {
   return sum ^ primes;
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

@@ -4,7 +4,9 @@
 #include "runtime.h"
 
 static volatile u32 signals_seen;
-static void count_signal(int number) { signals_seen += number != 0; }
+static void count_signal(int number) {
+  signals_seen += number != 0;
+}
 
 static void catch_signal(int number) {
   struct {

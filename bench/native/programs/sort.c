@@ -1,4 +1,5 @@
-// Quicksort of records with a comparison by callback, as qsort() of the C library: indirect calls, unpredictable branches.
+// Quicksort of records with a comparison by callback, as qsort() of the C library: indirect calls,
+// unpredictable branches.
 #include "runtime.h"
 
 enum { kRecords = 12000, kSmall = 8 };
@@ -33,7 +34,8 @@ static NOINLINE void sort(u8* base, u32 count, u32 size, int (*compare)(const vo
     exchange(base, base + count / 2 * size, size);  // the middle one is the pivot
     u32 last = 0;
     for (u32 i = 1; i < count; ++i) {
-      if (compare(base + i * size, base) < 0 && ++last != i) exchange(base + last * size, base + i * size, size);
+      if (compare(base + i * size, base) < 0 && ++last != i)
+        exchange(base + last * size, base + i * size, size);
     }
     exchange(base, base + last * size, size);
     sort(base, last, size, compare);
@@ -51,4 +53,6 @@ static u32 one(void) {
   return sum;
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

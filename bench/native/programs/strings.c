@@ -1,4 +1,5 @@
-// Copying, filling, comparing and searching memory: byte and word loops, and the processor's string instructions.
+// Copying, filling, comparing and searching memory: byte and word loops, and the processor's string
+// instructions.
 #include "runtime.h"
 
 enum { kSize = 64 << 10 };
@@ -49,4 +50,6 @@ static u32 one(void) {
   return sum;
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}

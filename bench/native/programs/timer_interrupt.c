@@ -1,5 +1,5 @@
-// Sleeps until a timer's signal comes, 500 times a second: idle, interrupt, wake-up, signal, idle. Only processor time
-// says something about this row.
+// Sleeps until a timer's signal comes, 500 times a second: idle, interrupt, wake-up, signal, idle. Only
+// processor time says something about this row.
 #include "signals.h"
 
 u32 work(u32 count) {

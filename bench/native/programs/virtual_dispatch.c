@@ -13,14 +13,30 @@ struct Object {
 };
 static Object objects[kObjects];
 
-static u32 area_of_rectangle(const Object* o) { return o->width * o->height; }
-static u32 area_of_square(const Object* o) { return o->width * o->width; }
-static u32 area_of_triangle(const Object* o) { return o->width * o->height / 2; }
-static u32 area_of_frame(const Object* o) { return 2 * (o->width + o->height); }
-static void grow_both(Object* o, u32 by) { o->width += by, o->height += by; }
-static void grow_width(Object* o, u32 by) { o->width += by; }
-static void grow_height(Object* o, u32 by) { o->height ^= by; }
-static void grow_not(Object* o, u32 by) { o->height = o->width - by; }
+static u32 area_of_rectangle(const Object* o) {
+  return o->width * o->height;
+}
+static u32 area_of_square(const Object* o) {
+  return o->width * o->width;
+}
+static u32 area_of_triangle(const Object* o) {
+  return o->width * o->height / 2;
+}
+static u32 area_of_frame(const Object* o) {
+  return 2 * (o->width + o->height);
+}
+static void grow_both(Object* o, u32 by) {
+  o->width += by, o->height += by;
+}
+static void grow_width(Object* o, u32 by) {
+  o->width += by;
+}
+static void grow_height(Object* o, u32 by) {
+  o->height ^= by;
+}
+static void grow_not(Object* o, u32 by) {
+  o->height = o->width - by;
+}
 static const Class kClasses[4] = {{area_of_rectangle, grow_both},
                                   {area_of_square, grow_width},
                                   {area_of_triangle, grow_height},
@@ -42,4 +58,6 @@ static NOINLINE u32 one(void) {
   return sum;
 }
 
-u32 work(u32 count) { return repeat(count, one); }
+u32 work(u32 count) {
+  return repeat(count, one);
+}
