@@ -34,15 +34,6 @@ unsigned ReverseMap::number(memory::RamBlock& block) {
   return static_cast<unsigned>(blocks_.size());
 }
 
-void ReverseMap::link(Place place, ShadowWord word) {
-  uint32_t& head = heads(word.block())[word.page()];
-  ShadowRecord& mine = record(place);
-  mine.previous = 0;
-  mine.next = head;
-  if (head != 0) record(head - 1).previous = place + 1;
-  head = place + 1;
-}
-
 void ReverseMap::unlink(Place place, ShadowWord word) {
   const ShadowRecord& mine = record(place);
   if (mine.previous != 0) {

@@ -40,8 +40,14 @@ class ReverseMap {
   /// Blocks may have died: forgets them all. No book may hold anything.
   void forget_blocks() { blocks_.clear(); }
 
-  /// `word` is what the page shows; its record must exist.
-  void link(Place place, ShadowWord word);
+  /// `mine` is the place's record and has its word.
+  void link(Place place, ShadowRecord& mine) {
+    uint32_t& head = heads(mine.word.block())[mine.word.page()];
+    mine.previous = 0;
+    mine.next = head;
+    if (head != 0) record(head - 1).previous = place + 1;
+    head = place + 1;
+  }
   void unlink(Place place, ShadowWord word);
   /// One of the places where this page can be written, or kNowhere.
   [[nodiscard]] Place first(unsigned block, uint64_t page) const { return heads(block)[page] - 1; }

@@ -39,6 +39,22 @@ void ShadowBook::set(uint32_t page, ShadowWord word) {
   if (leaf->used == 0) release(*branch, index);
 }
 
+// The leaf of `page`, counted as if `count` of its Empty pages had words like `word` already.
+ShadowLeaf& ShadowBook::leaf_for_run(uint32_t page, uint32_t count, ShadowWord word) {
+  std::unique_ptr<Branch>& branch = branches_[page / kPagesInBranch];
+  if (branch == nullptr) branch = std::make_unique<Branch>();
+  const uint32_t index = page / ShadowLeaf::kPages % kLeavesInBranch;
+  ShadowLeaf*& leaf = branch->leaves[index];
+  if (leaf == nullptr) leaf = pool_.take();
+  leaf->used += count;
+  branch->used |= uint64_t{1} << index;
+  if (word.live()) {
+    leaf->live += count;
+    branch->live |= uint64_t{1} << index;
+  }
+  return *leaf;
+}
+
 void ShadowBook::release(Branch& branch, uint32_t index) {
   pool_.give(branch.leaves[index]);
   branch.leaves[index] = nullptr;

@@ -102,6 +102,9 @@ class ShadowBook {
   [[nodiscard]] ShadowRecord& record(uint32_t page) { return find(page)->records[page % ShadowLeaf::kPages]; }
   /// Changes a page's word; links are the caller's business.
   void set(uint32_t page, ShadowWord word);
+  /// Gives pages that are Empty the words from `word` on, and calls `visit(page, record)` for each.
+  template <typename Visit>
+  void set_run(uint32_t first, uint32_t count, ShadowWord word, Visit visit);
   /// Makes pages Empty and gives leaves back. Nothing in the range may be linked any more.
   void clear(uint32_t first, uint32_t count);
 
@@ -127,9 +130,24 @@ class ShadowBook {
     return branch == nullptr ? nullptr : branch->leaves[page / ShadowLeaf::kPages % kLeavesInBranch];
   }
   void release(Branch& branch, uint32_t index);
+  [[nodiscard]] ShadowLeaf& leaf_for_run(uint32_t page, uint32_t count, ShadowWord word);
 
   ShadowLeafPool& pool_;
   std::array<std::unique_ptr<Branch>, kPages / kPagesInBranch> branches_;
 };
+
+template <typename Visit>
+void ShadowBook::set_run(uint32_t first, uint32_t count, ShadowWord word, Visit visit) {
+  while (count > 0) {
+    const uint32_t start = first % ShadowLeaf::kPages;
+    const uint32_t here = count < ShadowLeaf::kPages - start ? count : ShadowLeaf::kPages - start;
+    ShadowLeaf& leaf = leaf_for_run(first, here, word);
+    for (uint32_t i = start; i < start + here; ++i, ++first, word = word.plus(1)) {
+      leaf.records[i].word = word;
+      visit(first, leaf.records[i]);
+    }
+    count -= here;
+  }
+}
 
 }  // namespace vitrine::paging

@@ -285,10 +285,14 @@ bool ShadowSpaces::show(const PageTarget& target, const Translation& translation
     if (word.live()) return same && word.state() < target.state;
     return same || !kept;
   };
-  uint32_t first = target.virtual_page;
-  uint32_t last = target.virtual_page;
-  while (first > longest.first && joins(first - 1)) --first;
-  while (last + 1 < longest.first + longest.count && joins(last + 1)) ++last;
+  const uint32_t end = longest.first + longest.count;
+  uint32_t first = longest.first;
+  uint32_t last = end - 1;
+  if (shown.book().next_used(first, end) != end) {
+    first = last = target.virtual_page;
+    while (first > longest.first && joins(first - 1)) --first;
+    while (last + 1 < end && joins(last + 1)) ++last;
+  }
   const PageRun run{first, last - first + 1};
   const ShadowWord word =
       ShadowWord::make(number, target.page - (target.virtual_page - first), target.state, flags);

@@ -81,11 +81,11 @@ void ShadowWindow::change(uint32_t page, ShadowWord word) {
   const ShadowWord old = book_.word(page);
   if (old.state() == ShadowState::ReadWrite) context_.reverse.unlink(place(page), old);
   book_.set(page, word);
-  if (word.state() == ShadowState::ReadWrite) context_.reverse.link(place(page), word);
+  if (word.state() == ShadowState::ReadWrite) context_.reverse.link(place(page), book_.record(page));
 }
 
-void ShadowWindow::end_change(uint32_t first, uint32_t count) {
-  const int64_t by = int64_t{book_.joints(first, count)} - int64_t{joints_before_};
+void ShadowWindow::account(uint32_t joints) {
+  const int64_t by = int64_t{joints} - int64_t{joints_before_};
   mappings_ += static_cast<uint64_t>(by);
   context_.budget.change(by);
 }
@@ -105,9 +105,10 @@ void ShadowWindow::forget(uint32_t first, uint32_t count) {
 }
 
 bool ShadowWindow::map(uint32_t first, uint32_t count, ShadowWord word, Populate populate) {
-  bool kept = true;      // the host has the mapping already, with fewer rights
+  const bool fresh = book_.next_used(first, first + count) == first + count;
+  bool kept = !fresh;    // the host has the mapping already, with fewer rights
   bool changes = false;  // something else is visible now
-  for (uint32_t i = 0; i < count; ++i) {
+  for (uint32_t i = 0; !fresh && i < count; ++i) {
     const ShadowWord old = book_.word(first + i);
     if (old.same_target(word.plus(i))) continue;
     kept = false;
@@ -133,8 +134,18 @@ bool ShadowWindow::map(uint32_t first, uint32_t count, ShadowWord word, Populate
     return false;
   }
   begin_change(first, count);
-  for (uint32_t i = 0; i < count; ++i) change(first + i, word.plus(i));
-  end_change(first, count);
+  if (fresh) {
+    const bool writable = word.state() == ShadowState::ReadWrite;
+    book_.set_run(first, count, word, [&](uint32_t page, ShadowRecord& record) {
+      if (writable) context_.reverse.link(place(page), record);
+    });
+  } else {
+    for (uint32_t i = 0; i < count; ++i) change(first + i, word.plus(i));
+  }
+  // Within the run nothing separates.
+  const ShadowWord before = first == 0 ? ShadowWord{} : book_.word(first - 1);
+  const ShadowWord after = first + count == ShadowBook::kPages ? ShadowWord{} : book_.word(first + count);
+  account((before.joins(word) ? 0u : 1u) + (word.plus(count - 1).joins(after) ? 0u : 1u));
   return true;
 }
 

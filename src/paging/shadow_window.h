@@ -103,7 +103,8 @@ class ShadowWindow {
   void tell(uint32_t first, uint32_t count);
   // Between the two, the words of pages in the range may change.
   void begin_change(uint32_t first, uint32_t count) { joints_before_ = book_.joints(first, count); }
-  void end_change(uint32_t first, uint32_t count);
+  void end_change(uint32_t first, uint32_t count) { account(book_.joints(first, count)); }
+  void account(uint32_t joints);
 
   ShadowContext& context_;
   MachineAddress base_;
