@@ -22,6 +22,11 @@ constexpr uint32_t kPopulated = 16;
 // What a fill may add: the run itself and the two parts that it leaves of what it interrupts.
 constexpr uint64_t kMappingsOfAFill = 3;
 
+// Windows are numbered with 12 bits.
+constexpr unsigned kMostSpaces = 1024;
+// Of the books: about 34 MB.
+constexpr uint64_t kMostLeaves = 32768;
+
 constexpr uint32_t kCr0OfPaging = x86::kCr0Pg | x86::kCr0Wp;
 constexpr uint32_t kCr4OfPaging = x86::kCr4Pse | x86::kCr4Pae | x86::kCr4Pge;
 
@@ -71,6 +76,7 @@ ShadowSpaces::ShadowSpaces(memory::PhysicalMap& memory, const Options& options)
       context_(options.mapping_budget),
       tables_(memory, options.table_patience),
       options_(options) {
+  options_.most_spaces = std::clamp(options_.most_spaces, 1u, kMostSpaces);
   memory_.add_listener(*this);
   memory_.add_write_listener(*this);
 }
@@ -124,9 +130,15 @@ ShadowSpace& ShadowSpaces::space_for(const PagingRegisters& registers) {
   for (const auto& space : spaces_) {
     if (space->key == key) return *space;
   }
-  ShadowSpace* found = abandoned_space();
-  if (found == nullptr && spaces_.size() < options_.most_spaces && create_space())
-    found = spaces_.back().get();
+  ShadowSpace* found = abandoned_space(registers);
+  if (found == nullptr && spaces_.size() < options_.most_spaces) {
+    if (create_space()) {
+      found = spaces_.back().get();
+    } else {
+      // The host has no more addresses for us: it is not asked again.
+      options_.most_spaces = static_cast<unsigned>(spaces_.size());
+    }
+  }
   if (found == nullptr) found = &space_to_recycle(registers);
   if (found->last_used != 0) ++context_.counters.spaces_recycled;
   // In another mode the same entries mean something else. Otherwise synchronize() keeps what both page tables
@@ -136,11 +148,14 @@ ShadowSpace& ShadowSpaces::space_for(const PagingRegisters& registers) {
   return *found;
 }
 
-// A space whose page table the guest has taken down, as at the end of a process. (That it has a new one at
-// the same address is found by its key.)
-ShadowSpace* ShadowSpaces::abandoned_space() {
+// A space that has never been used, or whose page table the guest has taken down, as at the end of a process.
+// (That it has a new one at the same address is found by its key.)
+ShadowSpace* ShadowSpaces::abandoned_space(const PagingRegisters& registers) {
+  const SpaceKey key = SpaceKey::of(registers);
   for (const auto& space : spaces_) {
-    if (space.get() != active_ && tables_.abandoned(*space, space->registers)) return space.get();
+    if (space->last_used == 0) return space.get();
+    if (space->key.mode != key.mode || !registers.enabled() || space.get() == active_) continue;
+    if (tables_.abandoned(*space, registers)) return space.get();
   }
   return nullptr;
 }
@@ -297,7 +312,7 @@ bool ShadowSpaces::show(const PageTarget& target, const Translation& translation
   const ShadowWord word =
       ShadowWord::make(number, target.page - (target.virtual_page - first), target.state, flags);
 
-  if (!context_.budget.allows(kMappingsOfAFill)) make_room(shown);
+  if (!context_.budget.allows(kMappingsOfAFill) || context_.leaves.in_use() >= kMostLeaves) make_room(shown);
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (options_.policy == ShadowPolicy::Unsync) {
       tables_.derive(*active_, registers_, translation, run.first, run.count);
@@ -331,7 +346,10 @@ bool ShadowSpaces::map_run(ShadowWindow& shown, const PageRun& run, ShadowWord w
 
 void ShadowSpaces::make_room(ShadowWindow& wanted) {
   const uint64_t goal = context_.budget.limit() - context_.budget.limit() / 8;
-  const auto enough = [&] { return context_.budget.used() + kMappingsOfAFill <= goal; };
+  const auto enough = [&] {
+    return context_.budget.used() + kMappingsOfAFill <= goal &&
+           context_.leaves.in_use() < kMostLeaves - kMostLeaves / 8;
+  };
   ++context_.counters.evictions;
   while (!enough()) {
     ShadowSpace* oldest = nullptr;

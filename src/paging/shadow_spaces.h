@@ -96,7 +96,7 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   [[nodiscard]] Result<void> create_space();
   [[nodiscard]] ShadowSpace& space_for(const PagingRegisters& registers);
   [[nodiscard]] ShadowSpace& space_to_recycle(const PagingRegisters& registers);
-  [[nodiscard]] ShadowSpace* abandoned_space();
+  [[nodiscard]] ShadowSpace* abandoned_space(const PagingRegisters& registers);
   void load_on_demand(const PagingRegisters& registers);
   void load_unsync(const PagingRegisters& registers);
   [[nodiscard]] FillResult resolve(const Translation& translation, VirtualAddress address, AccessKind kind,

@@ -372,16 +372,16 @@ uint32_t TableTracker::agreement(const ShadowSpace& space, const PagingRegisters
 }
 
 bool TableTracker::abandoned(const ShadowSpace& space, const PagingRegisters& registers) const {
-  const Directory directory(memory_, registers);
-  uint32_t own = 0;
+  const Directory own(memory_, space.registers);
+  const Directory other(memory_, registers);
+  uint32_t taken_down = 0;
   uint32_t left = 0;
-  for_each_derived(space, [&](uint32_t number) {
-    const ShadowSpace::Slot& slot = space.slots[number];
-    if (slot.table == nullptr || slot.table->users.size() != 1) return;
-    ++own;
-    if (classify(slot.entry, directory.entry(number)) == Change::None) ++left;
+  for_each_derived(space, [&](uint32_t slot) {
+    const uint64_t was = space.slots[slot].entry;
+    if (classify(was, other.entry(slot)) == Change::None) return;
+    ++(classify(was, own.entry(slot)) == Change::None ? left : taken_down);
   });
-  return own != 0 && left == 0;
+  return taken_down != 0 && left == 0;
 }
 
 }  // namespace vitrine::paging

@@ -70,7 +70,8 @@ class TableTracker {
   /// How many directory entries that `space` was filled through say the same in the page table of
   /// `registers`.
   [[nodiscard]] uint32_t agreement(const ShadowSpace& space, const PagingRegisters& registers) const;
-  /// Whether the guest has taken down the page table that `space` belongs to: no table of its own is left.
+  /// Whether the guest has taken down the page table that `space` belongs to: apart from what it has in
+  /// common with that of `registers`, nothing is left.
   [[nodiscard]] bool abandoned(const ShadowSpace& space, const PagingRegisters& registers) const;
   /// Forgets where the entries of a space came from. They must be gone, or go.
   void detach(ShadowSpace& space);
