@@ -38,7 +38,7 @@ struct TrackedTable {
   memory::RamBlock* block = nullptr;
   uint64_t page = 0;
   EntryWidth width = EntryWidth::Legacy;
-  std::array<uint8_t, kPageSize> copy{};
+  alignas(64) std::array<uint8_t, kPageSize> copy{};
   std::bitset<1024> derived;  ///< Entries from which something was filled; for these the copy is what it was.
   std::vector<User> users;
   bool watched = false;
