@@ -164,6 +164,7 @@ ShadowSpace* ShadowSpaces::abandoned_space(const PagingRegisters& registers) {
 ShadowSpace& ShadowSpaces::space_to_recycle(const PagingRegisters& registers) {
   constexpr size_t kCandidates = 8;
   std::vector<ShadowSpace*> candidates;
+  candidates.reserve(spaces_.size());
   for (const auto& space : spaces_) candidates.push_back(space.get());
   std::ranges::sort(candidates, {}, &ShadowSpace::last_used);
   candidates.resize(std::min(candidates.size(), kCandidates));
