@@ -45,6 +45,7 @@ unsigned PortMap::piece(uint16_t port, unsigned size) const {
 }
 
 uint32_t PortMap::read(uint16_t port, unsigned size) {
+  CHECK(size <= 4, "{} bytes", size);
   uint32_t value = 0;
   for (unsigned done = 0; done < size;) {
     const auto at = static_cast<uint16_t>(port + done);
@@ -60,6 +61,7 @@ uint32_t PortMap::read(uint16_t port, unsigned size) {
 }
 
 void PortMap::write(uint16_t port, unsigned size, uint32_t value) {
+  CHECK(size <= 4, "{} bytes", size);
   for (unsigned done = 0; done < size;) {
     const auto at = static_cast<uint16_t>(port + done);
     const unsigned bytes = piece(at, size - done);

@@ -50,7 +50,7 @@ class PortMap {
   /// Takes away this device's mapping of these ports; what was mapped below shows again.
   void unmap(uint16_t first, unsigned count, PortDevice& device);
 
-  /// Ports that nobody answers read as all ones; writes to them are lost.
+  /// `size` is 1, 2 or 4 bytes. Ports that nobody answers read as all ones; writes to them are lost.
   [[nodiscard]] uint32_t read(uint16_t port, unsigned size);
   void write(uint16_t port, unsigned size, uint32_t value);
   /// PortDevice's block transfer, where one device takes accesses of this size whole; elsewhere zero.
