@@ -39,12 +39,14 @@ void set_tags(Core& core, TlbEntry& entry) {
   const PhysicalAddress where = core.env.memory.gated(PhysicalAddress(entry.physical & ~uint64_t{kPageMask}));
   const memory::Region& region = core.env.memory.find(where);
   entry.read_tag = entry.write_tag = entry.execute_tag = kNoTag;
+  entry.physical &= ~uint64_t{kTlbStorage};
   const MachineAddress readable = region.read_pointer(where);
   if (!readable) return;
   entry.addend = reinterpret_cast<uintptr_t>(readable.value) - entry.page;
   if (entry.has(kTlbReadable)) entry.read_tag = entry.page;
   if (entry.has(kTlbExecutable)) entry.execute_tag = entry.page;
   const bool same = region.write_block != nullptr && region.write_pointer(where) == readable;
+  if (same) entry.physical |= kTlbStorage;
   if (entry.has(kTlbWritable) && same && region.write_block->watches(region.write_page(where)) == 0) {
     entry.write_tag = entry.page;
   }
@@ -89,26 +91,12 @@ void read_part(Core& core, PhysicalAddress where, uint8_t* data, unsigned size) 
 }
 
 void write_part(Core& core, PhysicalAddress where, const uint8_t* data, unsigned size) {
-  // Says to our own listener which bytes of a page with code are meant.
-  const PhysicalAddress gated = core.env.memory.gated(where);
-  const memory::Region& region = core.env.memory.find(gated);
-  memory::RamBlock* const block = region.write_block;
-  const uint64_t page = block != nullptr ? region.write_page(gated) : 0;
-  core.writing_block = block;
-  core.writing_page = page;
-  core.writing_offset = gated.page_offset();
-  core.writing_size = size;
   if (is_power_of_two(size) && size <= 8) {
     uint64_t value = 0;
     std::memcpy(&value, data, size);
     core.env.memory.write(where, size, value);
   } else {
     core.env.memory.write(where, std::span(data, size));
-  }
-  core.writing_block = nullptr;
-  const auto code_bit = static_cast<uint8_t>(memory::Watch::Code);
-  if (block != nullptr && (block->watches(page) & code_bit) != 0 && !core.code->has_page(*block, page)) {
-    block->unwatch(page, memory::Watch::Code);
   }
 }
 
@@ -137,6 +125,20 @@ uint8_t* direct(Core& core, uint32_t linear, unsigned size, Access access, Privi
   const TlbEntry& entry = (user ? core.tlbs->user() : core.tlbs->supervisor())[Tlb::slot(linear)];
   const uint32_t tag = access == Access::Write ? entry.write_tag : entry.read_tag;
   return tag_of(linear, size) == tag ? host_pointer(entry, linear) : nullptr;
+}
+
+// The short way to write to a page with code, where many stores go that are no change of code: tells the
+// page's watchers and gives the place. Null: it is no such page, or the access is not a simple one.
+uint8_t* beside_code(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
+  const bool user = privilege == Privilege::User;
+  if (core.watch_data || (core.alignment_check && user)) return nullptr;
+  const TlbEntry& entry = (user ? core.tlbs->user() : core.tlbs->supervisor())[Tlb::slot(linear)];
+  const bool in_page = (linear & ~kPageMask) == entry.page && tag_of(linear, size) == entry.page;
+  if (!in_page || !entry.has(kTlbWritable) || !entry.has(kTlbStorage)) return nullptr;
+  const CodeCache::Place place = core.code->place_of(host_pointer(entry, entry.page));
+  if (place.owner == nullptr) return nullptr;
+  core.env.memory.note_write(*place.owner, place.page, linear & kPageMask, size);
+  return host_pointer(entry, linear);
 }
 
 }  // namespace
@@ -221,6 +223,10 @@ bool store_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege)
     std::memcpy(host, core.transfer.data(), size);
     return true;
   }
+  if (uint8_t* host = beside_code(core, linear, size, privilege)) {
+    std::memcpy(host, core.transfer.data(), size);
+    return true;
+  }
   if (!aligned(core, linear, size, privilege)) return false;
   Parts parts;
   if (!find_parts(core, linear, size, Access::Write, privilege, parts)) return false;
@@ -231,6 +237,11 @@ bool store_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege)
 
 bool begin_update_slow(Core& core, uint32_t linear, unsigned size) {
   const Privilege privilege = current_privilege(core);
+  core.pending_write.host = beside_code(core, linear, size, privilege);
+  if (core.pending_write.host != nullptr) {
+    std::memcpy(core.transfer.data(), core.pending_write.host, size);
+    return true;
+  }
   if (!aligned(core, linear, size, privilege)) return false;
   Parts parts;
   if (!find_parts(core, linear, size, Access::Write, privilege, parts)) return false;
@@ -239,12 +250,16 @@ bool begin_update_slow(Core& core, uint32_t linear, unsigned size) {
     note_data_access(core, linear, size, Access::Write);
   }
   read_parts(core, parts, size);
-  core.pending_write = {parts.first, parts.second, parts.first_size};
+  core.pending_write = {nullptr, parts.first, parts.second, parts.first_size};
   return true;
 }
 
 void finish_update_slow(Core& core, unsigned size) {
   const PendingWrite& pending = core.pending_write;
+  if (pending.host != nullptr) {
+    std::memcpy(pending.host, core.transfer.data(), size);
+    return;
+  }
   write_parts(core, Parts{pending.first, pending.second, pending.first_size}, size);
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 // Of the running block's instructions, those from `instruction` on have not been executed after all.
 void give_back(Core& core, const Instruction* instruction) {
-  core.remaining += core.block->count - (instruction - core.block->code.get());
+  core.remaining += core.block->count - (instruction - core.block->code);
 }
 
 }  // namespace
@@ -42,15 +42,27 @@ void fall_out(Core& core, const Instruction* instruction) {
   return leave_to(core, core.instruction_eip(*instruction));
 }
 
+void refuse_block(Core& core, const Block* block, uint32_t eip) {
+  // A link to what has been dropped since: the dispatcher finds another block for it.
+  if (!block->live() && core.block->live()) {
+    for (Block*& link : core.block->links) {
+      if (link != block) continue;
+      link = nullptr;
+      core.link_slot = &link;
+    }
+  }
+  return leave_to(core, eip);
+}
+
 void follow_unlinked(Core& core, const Instruction* instruction, unsigned link, uint32_t eip) {
   const bool linkable = (instruction->links >> link & 1) != 0;
   const JumpCacheEntry& entry = core.code->jump_entry(eip);
-  if (entry.eip == eip && entry.context == core.code_context) {
+  if (entry.eip == eip && entry.context == core.code_context && entry.block->live()) {
     if (linkable && entry.block->second_page == nullptr) core.block->links[link] = entry.block;
     return enter_block(core, entry.block, eip);
   }
   // The block may have been dropped by its own last instruction.
-  if (linkable && core.block->live) core.link_slot = &core.block->links[link];
+  if (linkable && core.block->live()) core.link_slot = &core.block->links[link];
   return leave_to(core, eip);
 }
 

@@ -21,20 +21,23 @@ void fall_out(Core& core, const Instruction* instruction);
   core.block = nullptr;
 }
 
+/// Instead of entering a block: it does not fit, it has been dropped, or something needs the dispatcher.
+void refuse_block(Core& core, const Block* block, uint32_t eip);
+
 /// Runs a block whose first byte is at `eip`; or leaves, when something needs the dispatcher.
 [[gnu::always_inline]] inline void enter_block(Core& core, Block* block, uint32_t eip) {
   const bool attention = core.attention.load(std::memory_order_relaxed) != 0;
-  const bool beyond = uint64_t{eip} + block->last_byte > core.cs_limit;
+  const bool beyond = eip + block->last_byte > core.cs_limit;
   if (attention || beyond || core.remaining < block->count) [[unlikely]]
-    return leave_to(core, eip);
+    return refuse_block(core, block, eip);
   core.state.eip = eip;
   core.remaining -= block->count;
   core.block = block;
 #if VITRINE_TAIL_CALLS
-  const Instruction* first = block->code.get();
+  const Instruction* first = block->code;
   return first->handler(core, first);
 #else
-  core.current = block->code.get();
+  core.current = block->code;
 #endif
 }
 

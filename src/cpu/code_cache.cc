@@ -2,6 +2,8 @@
 #include "cpu/code_cache.h"
 
 #include <algorithm>
+#include <new>
+#include <type_traits>
 
 #include "cpu/block_flow.h"
 
@@ -16,15 +18,33 @@ unsigned offset_in_page(const uint8_t* host) {
   return static_cast<unsigned>(reinterpret_cast<uintptr_t>(host) & kPageMask);
 }
 
-// Bytes of the block in the page: its first part, or what is in the second page.
-std::pair<unsigned, unsigned> extent(const Block& block, const uint8_t* host_page) {
-  const unsigned offset = offset_in_page(block.host);
-  if (page_of(block.host) == host_page)
-    return {offset, std::min<unsigned>(block.last_byte + 1, kPageSize - offset)};
-  return {0, offset + block.last_byte + 1 - kPageSize};
+// Calls `visit(word, bits)` for each word of a page's map that has bits begin…end-1.
+template <typename Visit>
+void for_each_word(unsigned begin, unsigned end, const Visit& visit) {
+  for (unsigned word = begin / 64; word <= (end - 1) / 64; ++word) {
+    uint64_t bits = ~uint64_t{0};
+    if (word == begin / 64) bits &= ~uint64_t{0} << (begin % 64);
+    if (word == (end - 1) / 64) bits &= ~uint64_t{0} >> (63 - (end - 1) % 64);
+    visit(word, bits);
+  }
 }
 
 }  // namespace
+
+BlockPointer make_block(unsigned count) {
+  static_assert(sizeof(Block) % alignof(Instruction) == 0 && std::is_trivially_destructible_v<Instruction>);
+  void* const memory = ::operator new(sizeof(Block) + (count + 1) * sizeof(Instruction));
+  BlockPointer block(new (memory) Block);
+  // SAFETY: the instructions lie behind the block in the same allocation, aligned as asserted.
+  block->code = new (static_cast<uint8_t*>(memory) + sizeof(Block)) Instruction[count + 1];
+  block->count = count;
+  return block;
+}
+
+void BlockDeleter::operator()(Block* block) const {
+  block->~Block();
+  ::operator delete(block);
+}
 
 CodeCache::~CodeCache() {
   drop_all();
@@ -37,31 +57,45 @@ Block* CodeCache::find(const uint8_t* host, uint32_t mode) const {
   return nullptr;
 }
 
-void CodeCache::add_to_page(Place place, Block* block, unsigned offset, unsigned size) {
-  const uint8_t* host_page = place.owner->data() + (place.page << kPageShift);
-  Page& page = pages_[host_page];
-  if (page.blocks.empty()) {
-    page.owner = place.owner;
-    page.page = place.page;
-    memory_.watch(*place.owner, place.page, memory::Watch::Code);
-  }
-  page.blocks.push_back(block);
-  for (unsigned line = offset >> 4; line <= (offset + size - 1) >> 4; ++line)
-    page.lines[line >> 6] |= uint64_t{1} << (line & 63);
+CodeCache::Page* CodeCache::find_page(const uint8_t* host_page) {
+  if (host_page == last_host_page_) return last_page_;
+  const auto it = pages_.find(host_page);
+  if (it == pages_.end()) return nullptr;
+  last_host_page_ = host_page;
+  return last_page_ = &it->second;
 }
 
-Block* CodeCache::insert(std::unique_ptr<Block> owned, Place first, Place second) {
-  Block* block = owned.get();
-  instructions_ += block->count + 1;
+CodeCache::Place CodeCache::place_of(const uint8_t* host_page) {
+  const Page* const page = find_page(host_page);
+  return page != nullptr ? page->place : Place{};
+}
+
+void CodeCache::add_to_page(Place place, const Part& part) {
+  const uint8_t* host_page = place.owner->data() + (place.page << kPageShift);
+  Page* page = find_page(host_page);
+  if (page == nullptr) {
+    page = &pages_[host_page];
+    page->place = place;
+    size_ += kPageSizeInInstructions;
+  }
+  if (page->parts.empty()) memory_.watch(*place.owner, place.page, memory::Watch::Code);
+  page->patience = kPatience;
+  page->parts.push_back(part);
+  for_each_word(part.begin, part.end, [page](unsigned word, uint64_t bits) { page->code[word] |= bits; });
+}
+
+Block* CodeCache::insert(BlockPointer owned, Place first, Place second) {
+  Block* const block = owned.release();
+  size_ += block->count + kBlockSize;
   Block*& head = buckets_[bucket(block->host, block->mode)];
   block->next_in_bucket = head;
   head = block;
-  blocks_.emplace(block, std::move(owned));
-  const auto [offset, size] = extent(*block, page_of(block->host));
-  add_to_page(first, block, offset, size);
-  if (block->second_page != nullptr && block->second_page != page_of(block->host)) {
-    add_to_page(second, block, 0, extent(*block, block->second_page).second);
-  }
+  const unsigned begin = offset_in_page(block->host);
+  const auto end = static_cast<unsigned>(begin + block->last_byte + 1);
+  add_to_page(first, {block, static_cast<uint16_t>(begin),
+                      static_cast<uint16_t>(std::min<unsigned>(end, kPageSize))});
+  if (block->second_page != nullptr)  // It may be the same page, mapped twice.
+    add_to_page(second, {block, 0, static_cast<uint16_t>(end - kPageSize)});
   return block;
 }
 
@@ -69,72 +103,93 @@ void CodeCache::retire(Block* block) {
   Block** link = &buckets_[bucket(block->host, block->mode)];
   while (*link != block) link = &(*link)->next_in_bucket;
   *link = block->next_in_bucket;
-  block->live = false;
+  block->last_byte = Block::kDropped;
   // The block may be running: whatever comes behind the current instruction now leaves to the dispatcher.
   for (unsigned i = 0; i <= block->count; ++i) block->code[i].handler = &leave_before;
-  instructions_ -= block->count + 1;
-  const auto it = blocks_.find(block);
-  dropped_.push_back(std::move(it->second));
-  blocks_.erase(it);
+  size_ -= block->count + kBlockSize;
+  dropped_size_ += block->count + kBlockSize;
+  dropped_.emplace_back(block);
 }
 
-void CodeCache::forget_in_page(const uint8_t* host_page, Block* block) {
-  const auto it = pages_.find(host_page);
-  if (it == pages_.end()) return;
-  std::erase(it->second.blocks, block);
+// Leaves the bits of the map behind: a write to the bytes then looks for blocks in vain, once.
+void CodeCache::forget_in_page(const uint8_t* host_page, const Block* block) {
+  Page* const page = find_page(host_page);
+  if (page == nullptr) return;
+  page->has_stale_links = true;
+  std::erase_if(page->parts, [block](const Part& part) { return part.block == block; });
 }
 
-bool CodeCache::drop(memory::RamBlock& owner, uint64_t page_index, unsigned offset, unsigned size) {
-  const uint8_t* host_page = owner.data() + (page_index << kPageShift);
-  const auto it = pages_.find(host_page);
-  if (it == pages_.end()) return false;
-  Page& page = it->second;
-  bool touched = false;
-  for (unsigned line = offset >> 4; line <= (offset + size - 1) >> 4 && !touched; ++line) {
-    touched = (page.lines[line >> 6] >> (line & 63) & 1) != 0;
+WriteEffect CodeCache::drop(const memory::RamBlock& owner, uint64_t page_index, unsigned offset,
+                            unsigned size) {
+  const uint8_t* const host_page = owner.data() + (page_index << kPageShift);
+  Page* const page = find_page(host_page);
+  if (page == nullptr) return WriteEffect::Elsewhere;
+  if (page->parts.empty() && --page->patience == 0) {
+    pages_.erase(host_page);
+    last_host_page_ = nullptr;
+    size_ -= kPageSizeInInstructions;
+    return WriteEffect::Elsewhere;
   }
-  if (!touched) return false;
+  const unsigned end = offset + size;
+  uint64_t touched = 0;
+  for_each_word(offset, end, [&](unsigned word, uint64_t bits) { touched |= page->code[word] & bits; });
+  if (touched == 0) return WriteEffect::Beside;
 
-  std::vector<Block*> doomed;
-  for (Block* block : page.blocks) {
-    const auto [begin, length] = extent(*block, host_page);
-    if (begin < offset + size && offset < begin + length) doomed.push_back(block);
+  const auto doomed = std::ranges::partition(
+      page->parts, [=](const Part& part) { return part.end <= offset || part.begin >= end; });
+  const bool dropped = !doomed.empty();
+  unsigned first = offset, last = end;  // The map is made anew for these bytes.
+  std::vector<const Block*> twice;      // Those with a part elsewhere: in another page, or in this one again.
+  for (const Part& part : doomed) {
+    first = std::min<unsigned>(first, part.begin);
+    last = std::max<unsigned>(last, part.end);
+    if (part.block->second_page != nullptr) twice.push_back(part.block);
+    if (part.block->live()) retire(part.block);
   }
-  if (doomed.empty()) return false;
-  for (Block* block : doomed) {
-    std::erase(page.blocks, block);
-    if (block->second_page != nullptr) {
-      forget_in_page(page_of(block->host) == host_page ? block->second_page : page_of(block->host), block);
-    }
-    retire(block);
+  page->parts.erase(doomed.begin(), doomed.end());
+  page->has_stale_links |= dropped;
+  for (const Block* block : twice) {
+    forget_in_page(page_of(block->host), block);
+    forget_in_page(block->second_page, block);
   }
-  page.lines.fill(0);
-  for (Block* block : page.blocks) {
-    for (Block*& link : block->links) {
-      if (link != nullptr && !link->live) link = nullptr;
-    }
-    const auto [begin, length] = extent(*block, host_page);
-    for (unsigned line = begin >> 4; line <= (begin + length - 1) >> 4; ++line)
-      page.lines[line >> 6] |= uint64_t{1} << (line & 63);
+  for_each_word(first, last, [&](unsigned word, uint64_t bits) { page->code[word] &= ~bits; });
+  for (const Part& part : page->parts) {
+    if (part.end <= first || part.begin >= last) continue;
+    for_each_word(part.begin, part.end, [&](unsigned word, uint64_t bits) { page->code[word] |= bits; });
   }
-  if (page.blocks.empty()) pages_.erase(it);
-  return true;
-}
-
-bool CodeCache::has_page(const memory::RamBlock& owner, uint64_t page) const {
-  return pages_.contains(owner.data() + (page << kPageShift));
+  return dropped ? WriteEffect::Dropped : WriteEffect::Beside;
 }
 
 void CodeCache::drop_block(Block* block) {
   forget_in_page(page_of(block->host), block);
   if (block->second_page != nullptr) forget_in_page(block->second_page, block);
   retire(block);
-  // Only blocks that straddle pages come here, and nothing links to them.
 }
 
 void CodeCache::drop_all() {
+  for (const auto& [host_page, page] : pages_) {
+    for (const Part& part : page.parts) {
+      if (part.block->live()) retire(part.block);
+    }
+  }
   pages_.clear();
-  while (!blocks_.empty()) retire(blocks_.begin()->first);
+  last_host_page_ = nullptr;
+  size_ = 0;
+}
+
+void CodeCache::free_dropped() {
+  for (auto& [host_page, page] : pages_) {
+    if (!page.has_stale_links) continue;
+    page.has_stale_links = false;
+    for (const Part& part : page.parts) {
+      for (Block*& link : part.block->links) {
+        if (link != nullptr && !link->live()) link = nullptr;
+      }
+    }
+  }
+  flush_jumps();
+  dropped_.clear();
+  dropped_size_ = 0;
 }
 
 }  // namespace vitrine::cpu

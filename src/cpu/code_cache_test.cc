@@ -1,6 +1,8 @@
 // Code that changes: by itself, by devices, by other processors, by new translations.
 #include "cpu/code_cache.h"
 
+#include "cpu/fetch.h"
+#include "cpu/mode.h"
 #include "cpu/test_machine.h"
 
 namespace vitrine::cpu {
@@ -180,6 +182,107 @@ TEST(CodeCacheTest, MoreCodeThanTheCacheHolds) {
     ASSERT_EQ(m.run(1 << 22).reason, ExitReason::Halted);
   }
   EXPECT_EQ(m.reg(kEax), 2u * 0x180000);
+}
+
+TEST(CodeCacheTest, CodeThatIsRewrittenThousandsOfTimes) {
+  TestMachine m;
+  // loop: INC DWORD [number]; JMP next; next: ADD EAX, number; LOOP loop. Dropped blocks are collected on the
+  // way.
+  m.reg(kEcx) = 5000;
+  m.run_code({0xff, 0x05, 0x09, 0x80, 0, 0, 0xeb, 0x00, 0x05, 0, 0, 0, 0, 0xe2, 0xf1});
+  EXPECT_EQ(m.reg(kEax), 5000u * 5001 / 2);
+}
+
+TEST(CodeCacheTest, AStoreOfAnotherPrivilegeChangesCode) {
+  TestMachine m;
+  m.enable_paging();
+  m.load_code({0x40});
+  m.run();
+  m.enter_user();
+  m.write(0x9000, {0xc6, 0x05, 0x00, 0x80, 0, 0, 0x43, 0xe9, 0xf4, 0xef, 0xff, 0xff});
+  m.state().eip = 0x9000;
+  m.state().activity = Activity::Running;
+  m.run(3);
+  EXPECT_EQ(m.reg(kEax), 1u);
+  EXPECT_EQ(m.reg(kEbx), 1u);
+}
+
+TEST(CodeCacheTest, AnInstructionAcrossTwoMappingsOfOnePageDependsOnBothEnds) {
+  TestMachine m;
+  m.enable_paging();
+  m.set_page(0xa000, 0x8007);
+  m.set_page(0xb000, 0x8007);
+  m.write(0x8fff, {0xb8});              // MOV EAX, …
+  m.write(0x8000, {1, 0, 0, 0, 0xf4});  // … 1; HLT
+  for (const uint8_t value : {1, 2, 3}) {
+    m.write(0x8000, {value});
+    m.state().eip = 0xafff;
+    m.state().activity = Activity::Running;
+    m.run();
+    EXPECT_EQ(m.reg(kEax), value);
+  }
+}
+
+// The cache itself, under a processor that executes nothing.
+class CodeCacheWrites : public testing::Test {
+ protected:
+  CodeCacheWrites() {
+    core.state = m.state();
+    update_mode(core);
+    m.write(kFirst, {0x40, 0xc3});         // INC EAX; RET
+    m.write(kSecond, {0x40, 0x40, 0xc3});  // INC EAX; INC EAX; RET
+  }
+  Block* block_at(uint32_t eip) {
+    core.state.eip = eip;
+    return fetcher.block(core, BlockSize::Full);
+  }
+  WriteEffect drop(uint32_t address, unsigned size) {
+    return core.code->drop(*m.ram, address >> kPageShift, address & kPageMask, size);
+  }
+  static constexpr uint32_t kFirst = 0x5000, kSecond = 0x5002;
+  TestMachine m;
+  CpuModel model = CpuModel::create("max").value();
+  Core core{CoreEnvironment{m.map, m.ports, m.bus, model}};
+  Fetcher fetcher{model};
+};
+
+TEST_F(CodeCacheWrites, OnlyBlocksOfTheVeryBytesGo) {
+  const Block* const first = block_at(kFirst);
+  const Block* const second = block_at(kSecond);
+  EXPECT_EQ(drop(kSecond + 3, 4), WriteEffect::Beside);
+  EXPECT_EQ(drop(0x4ffc, 4), WriteEffect::Elsewhere);
+  EXPECT_EQ(drop(kFirst + 1, 1), WriteEffect::Dropped);
+  EXPECT_FALSE(first->live());
+  EXPECT_TRUE(second->live());
+  EXPECT_EQ(drop(kFirst, 2), WriteEffect::Beside);
+  EXPECT_EQ(block_at(kSecond), second);
+  EXPECT_EQ(drop(kFirst, kPageSize), WriteEffect::Dropped);
+  EXPECT_FALSE(second->live());
+}
+
+TEST_F(CodeCacheWrites, BytesOfTwoBlocksStayTheOtherOnes) {
+  const Block* const whole = block_at(kSecond);
+  const Block* const tail = block_at(kSecond + 1);
+  EXPECT_EQ(drop(kSecond, 1), WriteEffect::Dropped);
+  EXPECT_FALSE(whole->live());
+  EXPECT_TRUE(tail->live());
+  EXPECT_EQ(drop(kSecond + 2, 1), WriteEffect::Dropped);
+  EXPECT_FALSE(tail->live());
+}
+
+TEST_F(CodeCacheWrites, APageWithoutCodeIsWatchedForSomeTimeOnly) {
+  static_cast<void>(block_at(kFirst));
+  constexpr uint64_t kPage = kFirst >> kPageShift;
+  EXPECT_NE(m.ram->watches(kPage), 0);
+  EXPECT_EQ(drop(kFirst, 1), WriteEffect::Dropped);
+  unsigned writes = 0;
+  while (drop(kFirst, 1) != WriteEffect::Elsewhere && writes < 1000) ++writes;
+  EXPECT_GT(writes, 8u);
+  EXPECT_LT(writes, 1000u);
+  m.write(kFirst, {0});  // Both processors have heard of it and want no more.
+  EXPECT_EQ(m.ram->watches(kPage), 0);
+  static_cast<void>(block_at(kFirst));
+  EXPECT_NE(m.ram->watches(kPage), 0);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ Core::~Core() = default;
 void Core::leave_after_current(Attention reason) {
   attention.fetch_or(reason, std::memory_order_relaxed);
   if (block == nullptr || displaced != nullptr) return;
-  const auto behind = static_cast<size_t>(current - block->code.get()) + 1;
+  const auto behind = static_cast<size_t>(current - block->code) + 1;
   if (behind > block->count || block->code[behind].handler == &leave_before) return;
   displaced = &block->code[behind];
   displaced_handler = displaced->handler;
@@ -41,8 +41,7 @@ void Core::restore_displaced() {
 
 uint64_t Core::executed() const {
   const auto left = static_cast<uint64_t>(remaining);
-  const uint64_t waiting =
-      block == nullptr ? 0 : block->count - static_cast<uint64_t>(current - block->code.get());
+  const uint64_t waiting = block == nullptr ? 0 : block->count - static_cast<uint64_t>(current - block->code);
   return executed_base + budget - left - waiting;
 }
 

@@ -66,6 +66,7 @@ struct SegmentView {
 
 /// A write that has been checked but not done: the second half of a read-modify-write on the slow path.
 struct PendingWrite {
+  uint8_t* host = nullptr;  ///< Memory whose watchers have been told; null: `first` and `second`.
   PhysicalAddress first, second;
   unsigned first_size = 0;  ///< Bytes in `first`'s page; the rest go to `second`.
 };
@@ -133,9 +134,6 @@ struct Core {
   Instruction* displaced =
       nullptr;  ///< The instruction behind the current one, while leave_after_current() is in effect.
   Handler displaced_handler = nullptr;
-  const memory::RamBlock* writing_block = nullptr;  ///< What this processor itself is about to write.
-  uint64_t writing_page = 0;
-  uint32_t writing_offset = 0, writing_size = 0;
 
   uint64_t executed_base = 0;  ///< Instructions executed before the present budget.
   uint64_t budget = 0;

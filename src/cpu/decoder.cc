@@ -15,6 +15,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "cpu/decode_templates.h"
 #include "cpu/instruction_table.h"
 
 namespace vitrine::cpu {
@@ -329,6 +330,19 @@ Encoding encoding_of(const ZydisDecodedInstruction& zydis, const uint8_t* bytes)
   return encoding;
 }
 
+InstructionField immediate_field(const ZydisDecodedInstruction& zydis, unsigned which) {
+  const auto& immediate = zydis.raw.imm[which];
+  return {immediate.offset, static_cast<uint8_t>(immediate.size / 8), immediate.is_signed != 0};
+}
+
+// Where the numbers of an instruction stand; what set_operands() does with them.
+InstructionFields fields_of(const ZydisDecodedInstruction& zydis, OperandForm form) {
+  const InstructionField first = immediate_field(zydis, 0), second = immediate_field(zydis, 1);
+  if (form == OperandForm::Relative) return {first, {}, {}};
+  if (form == OperandForm::Far) return {first, second, {}};
+  return {{zydis.raw.disp.offset, static_cast<uint8_t>(zydis.raw.disp.size / 8), true}, first, second};
+}
+
 Instruction blank() {
   Instruction i{};
   i.handler = &run_inline<undefined_opcode>;
@@ -362,6 +376,7 @@ const char* name(Operation operation) {
 
 struct Decoder::Engine {
   ZydisDecoder code16, code32;
+  DecodeTemplates templates;
   std::array<Operation, ZYDIS_MNEMONIC_MAX_VALUE + 1> operations = make_operation_map();
 };
 
@@ -386,8 +401,16 @@ Decoder::Decoder(const CpuModel& model) : engine_(std::make_unique<Engine>()) {
 
 Decoder::~Decoder() = default;
 
-Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bool code32,
-                        Instruction& i) const {
+Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bool code32, Instruction& i) {
+  const uint64_t shape = instruction_shape(bytes, available, code32);
+  Flow flow = Flow::Inline;
+  if (shape != 0 && engine_->templates.find(shape, bytes, available, i, flow))
+    return {DecodeStatus::Done, flow};
+  return decode_anew(core, bytes, available, code32, i, shape);
+}
+
+Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned available, bool code32,
+                             Instruction& i, uint64_t shape) {
   const ZydisDecoder& decoder = code32 ? engine_->code32 : engine_->code16;
   ZydisDecodedInstruction zydis;
   Operands operands{};
@@ -420,6 +443,10 @@ Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bo
   if (row->prepare != nullptr && !row->prepare(core, encoding_of(zydis, bytes), i)) {
     return fault_instruction(&run_inline<undefined_opcode>, 1, i);
   }
+  // What a prepare function makes of an immediate is its own affair.
+  const bool prepared_number = row->prepare != nullptr && zydis.raw.imm[0].size != 0;
+  if (shape != 0 && !prepared_number)
+    engine_->templates.keep(shape, bytes, i, row->flow, fields_of(zydis, i.form));
   return {DecodeStatus::Done, row->flow};
 }
 

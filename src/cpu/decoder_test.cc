@@ -1,6 +1,11 @@
 // What decodes to what, and what does not: undefined encodings, LOCK, lengths, features.
 #include "cpu/decoder.h"
 
+#include <array>
+#include <cstring>
+#include <random>
+
+#include "cpu/decode_templates.h"
 #include "cpu/instruction_table.h"
 #include "cpu/test_machine.h"
 
@@ -131,6 +136,54 @@ TEST_F(DecoderTest, ArbitraryBytesNeverDoHarm) {
     machine.state().activity = Activity::Running;
     static_cast<void>(machine.run(8));
   }
+}
+
+// Each random instruction with random numbers in it, decoded by a decoder that knows its shape by now and by
+// one that has never seen it.
+TEST_F(DecoderTest, AKnownShapeDecodesAsAnUnknownOne) {
+  CpuModel model = CpuModel::create("max").value();
+  Core core({m.map, m.ports, m.bus, model});
+  Decoder learned(model);
+  std::mt19937 random(1);
+  unsigned known = 0;
+  for (int round = 0; round < 60'000; ++round) {
+    std::array<uint8_t, 15> bytes;
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+    constexpr uint8_t kStarts[] = {0x66, 0x67, 0x0f, 0x0f, 0xf3, 0x65};
+    if (random() % 2 == 0) bytes[0] = kStarts[random() % std::size(kStarts)];
+    if (random() % 4 == 0) bytes[1] = 0x0f;
+    const bool code32 = random() % 4 != 0;
+    const uint64_t shape = instruction_shape(bytes.data(), 15, code32);
+    const unsigned fixed = shape == 0 ? 15 : shape_length(shape);
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      for (unsigned n = fixed; n < 15; ++n) bytes[n] = static_cast<uint8_t>(random());
+      Instruction one{}, other{};
+      one.host_code = other.host_code = nullptr;
+      const Decoded a = learned.decode(core, bytes.data(), 15, code32, one);
+      const Decoded b = learned.decode_anew(core, bytes.data(), 15, code32, other);
+      known += shape != 0;
+      ASSERT_EQ(a.status, b.status);
+      ASSERT_EQ(a.flow, b.flow);
+      one.eip_offset = other.eip_offset = 0;
+      ASSERT_EQ(std::memcmp(&one, &other, sizeof one), 0)
+          << std::hex << unsigned{bytes[0]} << ' ' << unsigned{bytes[1]} << ' ' << unsigned{bytes[2]} << ' '
+          << unsigned{bytes[3]} << ' ' << name(one.operation) << '/' << name(other.operation) << ' '
+          << one.displacement << '/' << other.displacement << ' ' << one.immediate << '/' << other.immediate;
+    }
+  }
+  EXPECT_GT(known, 60'000u);
+}
+
+TEST_F(DecoderTest, AKnownShapeMayStillLackBytes) {
+  CpuModel model = CpuModel::create("max").value();
+  Core core({m.map, m.ports, m.bus, model});
+  Decoder decoder(model);
+  const std::array<uint8_t, 15> bytes = {0x81, 0x84, 0x24, 1, 2, 3, 4, 5, 6, 7, 8};  // ADD [ESP + …], …
+  Instruction i{};
+  ASSERT_EQ(decoder.decode(core, bytes.data(), 15, true, i).status, DecodeStatus::Done);
+  ASSERT_EQ(i.length, 11);
+  for (unsigned available = 0; available < 11; ++available)
+    EXPECT_EQ(decoder.decode(core, bytes.data(), available, true, i).status, DecodeStatus::NeedsMore);
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
 
 #include "cpu/block_flow.h"
 #include "cpu/mode.h"
@@ -39,16 +38,13 @@ bool branches_in_page(const Instruction& i, uint32_t page_offset) {
 }
 
 // Fixes the block's end once its instructions are known.
-std::unique_ptr<Block> finish(const std::vector<Instruction>& code, const uint8_t* host, uint32_t mode,
-                              bool in_page) {
-  auto block = std::make_unique<Block>();
+BlockPointer finish(std::span<const Instruction> code, const uint8_t* host, uint32_t mode, bool in_page) {
+  BlockPointer block = make_block(static_cast<unsigned>(code.size()));
   const Instruction& last = code.back();
   block->host = host;
   block->mode = mode;
-  block->count = static_cast<uint32_t>(code.size());
   block->last_byte = last.eip_offset + last.length - 1u;
-  block->code = std::make_unique<Instruction[]>(code.size() + 1);
-  std::ranges::copy(code, block->code.get());
+  std::ranges::copy(code, block->code);
   Instruction& end = block->code[code.size()];
   end = Instruction{};
   end.handler = (mode & kModeSingle) != 0 ? &fall_out : &fall_through;
@@ -65,26 +61,24 @@ std::unique_ptr<Block> finish(const std::vector<Instruction>& code, const uint8_
 
 }  // namespace
 
-std::unique_ptr<Block> Fetcher::decode_within_page(Core& core, const uint8_t* host, uint32_t linear,
-                                                   uint32_t mode) const {
+BlockPointer Fetcher::decode_within_page(Core& core, const uint8_t* host, uint32_t linear, uint32_t mode) {
   const unsigned limit = (mode & kModeSingle) != 0 ? 1 : CodeCache::kMaximumBlock;
   const unsigned available = kPageSize - (linear & kPageMask);
-  std::vector<Instruction> code;
-  unsigned at = 0;
-  while (code.size() < limit && at < available) {
-    Instruction i;
+  unsigned at = 0, count = 0;
+  while (count < limit && at < available) {
+    Instruction& i = decoded_[count];
     const Decoded decoded = decoder_.decode(core, host + at, available - at, (mode & kModeCode32) != 0, i);
     if (decoded.status == DecodeStatus::NeedsMore) break;
     i.eip_offset = static_cast<uint16_t>(at);
     at += i.length;
-    code.push_back(i);
+    ++count;
     if (decoded.flow == Flow::Ending) break;
   }
-  if (code.empty()) return nullptr;
-  return finish(code, host, mode, true);
+  if (count == 0) return nullptr;
+  return finish(std::span(decoded_).first(count), host, mode, true);
 }
 
-Block* Fetcher::keep(Core& core, std::unique_ptr<Block> block, uint32_t linear) {
+Block* Fetcher::keep(Core& core, BlockPointer block, uint32_t linear) {
   const auto place = [&core](uint32_t address) {
     const TlbEntry* entry = resolve(core, address, Access::Execute, fetch_privilege(core));
     const PhysicalAddress where = core.env.memory.gated(physical_of(*entry, address));
@@ -97,8 +91,9 @@ Block* Fetcher::keep(Core& core, std::unique_ptr<Block> block, uint32_t linear) 
     core.link_slot = nullptr;
   }
   const CodeCache::Place first = place(linear);
-  const CodeCache::Place second =
-      block->second_page != nullptr ? place(linear + block->last_byte) : CodeCache::Place{};
+  const CodeCache::Place second = block->second_page != nullptr
+                                      ? place(linear + static_cast<uint32_t>(block->last_byte))
+                                      : CodeCache::Place{};
   return core.code->insert(std::move(block), first, second);
 }
 
@@ -116,10 +111,10 @@ Block* Fetcher::across_pages(Core& core, const uint8_t* host, uint32_t linear, u
   i.eip_offset = 0;
   if (i.length <= available) {
     // Undefined because of what the second page holds: not worth remembering.
-    scratch_ = finish({i}, nullptr, mode | kModeSingle, false);
+    scratch_ = finish(std::span(&i, 1), nullptr, mode | kModeSingle, false);
     return scratch_.get();
   }
-  auto block = finish({i}, host, mode, false);
+  auto block = finish(std::span(&i, 1), host, mode, false);
   block->second_page = next;
   return keep(core, std::move(block), linear);
 }
@@ -138,7 +133,7 @@ Block* Fetcher::uncached(Core& core, uint32_t linear, uint32_t mode) {
       break;
   }
   i.eip_offset = 0;
-  scratch_ = finish({i}, nullptr, mode | kModeSingle, false);
+  scratch_ = finish(std::span(&i, 1), nullptr, mode | kModeSingle, false);
   return scratch_.get();
 }
 

@@ -1,7 +1,9 @@
 // Finding or making the block for the instruction at CS:EIP.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <span>
 
 #include "cpu/code_cache.h"
 #include "cpu/core.h"
@@ -21,14 +23,14 @@ class Fetcher {
  private:
   struct Window;
 
-  std::unique_ptr<Block> decode_within_page(Core& core, const uint8_t* host, uint32_t linear,
-                                            uint32_t mode) const;
+  BlockPointer decode_within_page(Core& core, const uint8_t* host, uint32_t linear, uint32_t mode);
   Block* across_pages(Core& core, const uint8_t* host, uint32_t linear, uint32_t mode);
   Block* uncached(Core& core, uint32_t linear, uint32_t mode);
-  Block* keep(Core& core, std::unique_ptr<Block> block, uint32_t linear);
+  Block* keep(Core& core, BlockPointer block, uint32_t linear);
 
   Decoder decoder_;
-  std::unique_ptr<Block> scratch_;  // A block that cannot be cached: code in a device's memory.
+  std::array<Instruction, CodeCache::kMaximumBlock> decoded_{};  // Of the block being made.
+  BlockPointer scratch_;  // A block that cannot be cached: code in a device's memory.
 };
 
 }  // namespace vitrine::cpu

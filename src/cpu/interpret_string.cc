@@ -212,7 +212,7 @@ uint32_t Stos<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
 [[nodiscard]] uint32_t chunk_of(const Core& core, uint32_t count) {
   const bool stepping = (core.attention.load(std::memory_order_relaxed) & kAttentionStep) != 0;
   if (stepping) return std::min(count, 1u);
-  const int64_t behind = core.block->count - (core.current - core.block->code.get()) - 1;
+  const int64_t behind = core.block->count - (core.current - core.block->code) - 1;
   const int64_t left = core.remaining + behind + 1;
   return static_cast<uint32_t>(std::min({int64_t{count}, left, int64_t{kRepeatChunk}}));
 }

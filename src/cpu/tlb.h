@@ -21,7 +21,13 @@ inline constexpr unsigned kTlbEntries = 1u << kTlbBits;
 inline constexpr uint32_t kNoTag = 1;  ///< Never equal to an address of a page.
 
 /// What the page tables allow, whether or not there is a host page that can be used directly.
-enum TlbRight : uint8_t { kTlbGlobal = 1, kTlbReadable = 2, kTlbWritable = 4, kTlbExecutable = 8 };
+enum TlbRight : uint8_t {
+  kTlbGlobal = 1,
+  kTlbReadable = 2,
+  kTlbWritable = 4,
+  kTlbExecutable = 8,
+  kTlbStorage = 16,  ///< No right: reads and writes go to the same storage, at `addend`.
+};
 
 struct TlbEntry {
   uint32_t read_tag = kNoTag;  ///< The virtual page, when it may be read directly.

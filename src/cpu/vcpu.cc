@@ -43,15 +43,11 @@ class Vcpu::Listener : public memory::WriteListener, public memory::MapListener 
     core_.tlbs->forbid_writes(block.data() + (page << kPageShift));
   }
 
-  void watched_page_written(memory::RamBlock& block, uint64_t page, uint8_t watches) override {
-    if ((watches & static_cast<uint8_t>(memory::Watch::Code)) == 0) return;
-    const bool own = core_.writing_block == &block && core_.writing_page == page;
-    const uint32_t offset = own ? core_.writing_offset : 0;
-    const uint32_t size = own ? std::min(core_.writing_size, kPageSize - offset) : kPageSize;
-    if (core_.code->drop(block, page, offset, size)) {
-      core_.link_slot = nullptr;
-      new_mapping(core_);
-    }
+  uint8_t watched_bytes_written(memory::RamBlock& block, uint64_t page, unsigned offset, unsigned size,
+                                uint8_t /*watches*/) override {
+    const WriteEffect effect = core_.code->drop(block, page, offset, size);
+    if (effect == WriteEffect::Dropped) core_.link_slot = nullptr;
+    return effect == WriteEffect::Elsewhere ? 0 : static_cast<uint8_t>(memory::Watch::Code);
   }
 
  private:
@@ -304,7 +300,7 @@ void Vcpu::execute() {
   core.state.interrupt_shadow = false;
   core.remaining -= block->count;
   core.block = block;
-  core.current = block->code.get();
+  core.current = block->code;
 #if VITRINE_TAIL_CALLS
   core.current->handler(core, core.current);
 #else

@@ -138,8 +138,13 @@ void PhysicalMap::watch(RamBlock& block, uint64_t page, Watch reason) {
   for (WriteListener* listener : write_listeners_) listener->page_watched(block, page);
 }
 
-void PhysicalMap::tell_watchers(RamBlock& block, uint64_t page, uint8_t watches) {
-  for (WriteListener* listener : write_listeners_) listener->watched_page_written(block, page, watches);
+void PhysicalMap::tell_watchers(RamBlock& block, uint64_t page, unsigned offset, unsigned size) {
+  const uint8_t watches = block.watches(page);
+  uint8_t needed = 0;
+  for (WriteListener* listener : write_listeners_)
+    needed |= listener->watched_bytes_written(block, page, offset, size, watches);
+  const auto idle = static_cast<uint8_t>(watches & ~needed);
+  if (idle != 0) block.unwatch(page, static_cast<Watch>(idle));
 }
 
 namespace {
@@ -187,7 +192,8 @@ void PhysicalMap::write(PhysicalAddress address, std::span<const uint8_t> data) 
     const Region& region = find(where);
     const size_t size = within_page(where, data.size());
     if (const MachineAddress pointer = region.write_pointer(where)) {
-      note_write(*region.write_block, region.write_page(where));
+      note_write(*region.write_block, region.write_page(where), where.page_offset(),
+                 static_cast<unsigned>(size));
       std::memcpy(pointer.value, data.data(), size);
     } else if (region.device != nullptr) {
       for (size_t done = 0; done < size;) {
@@ -235,7 +241,7 @@ void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) 
   }
   const Region& region = find(where);
   if (const MachineAddress pointer = region.write_pointer(where)) {
-    note_write(*region.write_block, region.write_page(where));
+    note_write(*region.write_block, region.write_page(where), where.page_offset(), size);
     std::memcpy(pointer.value, &value, size);
   } else if (region.device != nullptr) {
     region.device->write_memory(region.device_offset + (where.value - region.start.value), size, value);

@@ -96,9 +96,17 @@ class WriteListener {
   /// Direct write pointers to this page must be given up now; from here on its writers go through
   /// note_write().
   virtual void page_watched(RamBlock& /*block*/, uint64_t /*page*/) {}
-  /// `page` is an index within `block`. Called before the bytes change, and again for each write while a bit
-  /// stays set.
-  virtual void watched_page_written(RamBlock& block, uint64_t page, uint8_t watches) = 0;
+  /// Bytes offset…offset+size-1 of a page are about to change; all of them where the writer does not say
+  /// which. `page` is an index within `block`. Called before the bytes change, and again for each write while
+  /// a bit stays set. Returns the Watch bits that this listener still needs; a bit that none needs is
+  /// cleared.
+  [[nodiscard]] virtual uint8_t watched_bytes_written(RamBlock& block, uint64_t page, unsigned /*offset*/,
+                                                      unsigned /*size*/, uint8_t watches) {
+    watched_page_written(block, page, watches);
+    return watches;
+  }
+  /// The same for who drops whole pages, and clears the bits himself.
+  virtual void watched_page_written(RamBlock& /*block*/, uint64_t /*page*/, uint8_t /*watches*/) {}
 };
 
 using PlacementId = unsigned;
@@ -156,9 +164,9 @@ class PhysicalMap {
   void watch(RamBlock& block, uint64_t page, Watch reason);
 
   /// To be called before writing through a pointer of one's own. Cheap when nobody watches the page.
-  void note_write(RamBlock& block, uint64_t page) {
-    if (const uint8_t watches = block.watches(page)) [[unlikely]]
-      tell_watchers(block, page, watches);
+  void note_write(RamBlock& block, uint64_t page, unsigned offset = 0, unsigned size = kPageSize) {
+    if (block.watches(page) != 0) [[unlikely]]
+      tell_watchers(block, page, offset, size);
   }
 
  private:
@@ -168,7 +176,7 @@ class PhysicalMap {
   };
 
   void rebuild();
-  void tell_watchers(RamBlock& block, uint64_t page, uint8_t watches);
+  void tell_watchers(RamBlock& block, uint64_t page, unsigned offset, unsigned size);
 
   std::vector<Entry> entries_;  // in order of priority, then of age
   std::vector<Region> regions_;

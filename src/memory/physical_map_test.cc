@@ -109,5 +109,32 @@ TEST_F(PhysicalMapTest, ListenersHearOfChangesAndWatchedWrites) {
   EXPECT_EQ(listener.pages.size(), 1u);
 }
 
+struct ByteListener : WriteListener {
+  std::vector<std::pair<unsigned, unsigned>> writes;
+  uint8_t needed = 0xff;
+  uint8_t watched_bytes_written(RamBlock&, uint64_t, unsigned offset, unsigned size, uint8_t) override {
+    writes.emplace_back(offset, size);
+    return needed;
+  }
+};
+
+TEST_F(PhysicalMapTest, ListenersHearWhichBytesAndAreNotToldWhatNobodyNeeds) {
+  ByteListener one, other;
+  map.add_write_listener(one);
+  map.add_write_listener(other);
+  map.add(Placement::ram(PhysicalAddress(0), 0x10000, *ram, 0));
+  ram->watch(1, Watch::Code);
+  ram->watch(1, Watch::PageTable);
+  map.write(PhysicalAddress(0x1ffe), 4, 0);
+  map.note_write(*ram, 1);
+  EXPECT_EQ(one.writes, (std::vector<std::pair<unsigned, unsigned>>{{0xffe, 2}, {0, kPageSize}}));
+  one.needed = 0;
+  map.write(PhysicalAddress(0x1000), 1, 0);
+  EXPECT_EQ(ram->watches(1), 3);
+  other.needed = static_cast<uint8_t>(Watch::PageTable);
+  map.write(PhysicalAddress(0x1000), 1, 0);
+  EXPECT_EQ(ram->watches(1), static_cast<uint8_t>(Watch::PageTable));
+}
+
 }  // namespace
 }  // namespace vitrine::memory

@@ -74,7 +74,7 @@ bool set_bits(PhysicalMap& memory, EntryRead& entry, Entry bits) {
   const Region& region = memory.find(entry.address);
   const PhysicalAddress gated = memory.gated(entry.address);
   if (const MachineAddress where = region.write_pointer(gated)) {
-    memory.note_write(*region.write_block, region.write_page(gated));
+    memory.note_write(*region.write_block, region.write_page(gated), gated.page_offset(), sizeof(Entry));
     if (!std::atomic_ref<Entry>(*entry_pointer<Entry>(where)).compare_exchange_strong(expected, desired)) {
       // Where reads and writes go to different storage the comparison means nothing; the bits are lost as in
       // ROM.
