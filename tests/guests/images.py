@@ -130,8 +130,8 @@ class Images:
             command(mcopy, "-i", path, kernel, "::memtest", env=environment)
         return str(self.folder / "syslinux.img")
 
-    def isolinux_cdrom(self, command_line):
-        """An El Torito CD with isolinux, Debian's kernel and the initramfs."""
+    def isolinux_cdrom(self, command_line, name="isolinux.iso", prompt=True):
+        """An El Torito CD with isolinux, Debian's kernel and the initramfs. Without a prompt it boots at once."""
         xorriso = tool("xorriso", "xorriso")
         with tempfile.TemporaryDirectory(dir=self.folder) as root:
             shutil.copy(package_file(ISOLINUX, "isolinux"), root)
@@ -139,12 +139,12 @@ class Images:
             shutil.copy(self.linux(), root + "/vmlinuz")
             shutil.copy(self.initramfs(), root + "/initramfs.gz")
             with open(root + "/isolinux.cfg", "w", encoding="ascii") as file:
-                file.write("SERIAL 0 115200\nPROMPT 1\nTIMEOUT 0\nDEFAULT linux\nLABEL linux\n  KERNEL vmlinuz\n"
+                file.write(f"SERIAL 0 115200\nPROMPT {int(prompt)}\nTIMEOUT 0\nDEFAULT linux\nLABEL linux\n  KERNEL vmlinuz\n"
                            f"  APPEND initrd=initramfs.gz {command_line}\n")
-            with self._making("isolinux.iso") as path:
+            with self._making(name) as path:
                 command(xorriso, "-as", "mkisofs", "-quiet", "-o", path, "-b", "isolinux.bin", "-c", "boot.cat",
                         "-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", root)
-        return str(self.folder / "isolinux.iso")
+        return str(self.folder / name)
 
     def ext2_disk(self, name):
         """An ext2 disk of 16 MB with 3 MB of patterned data. Gives its path and the data's SHA-256."""
