@@ -130,6 +130,26 @@ TEST(X87, FerrInterruptsBeforeTheWaitingInstruction) {
   EXPECT_EQ(state.fpu.control, 0x37b);
 }
 
+TEST(X87, FerrAndIgnneAreSaved) {
+  FerrMachine before(0x202), after(0x202);
+  ASSERT_EQ(before.vcpu.run(1000).reason, ExitReason::Halted);
+  before.vcpu.set_ignne();
+  StateArchive saving;
+  before.vcpu.serialize(saving);
+  StateArchive loading(saving.data());
+  after.vcpu.serialize(loading);
+  ASSERT_TRUE(loading.status());
+  // Another error is ignored, and clearing them lets go of FERR#.
+  after.bus.ferr = true;
+  after.m.write(TestMachine::kHandlers + 0x76, {FLD1, FNCLEX, 0xf4});
+  after.vcpu.state().activity = Activity::Running;
+  after.vcpu.state_changed();
+  EXPECT_EQ(after.vcpu.run(1000).reason, ExitReason::Halted);
+  EXPECT_FALSE(after.bus.ferr);
+  EXPECT_TRUE(after.bus.interrupts.empty());
+  EXPECT_EQ(after.vcpu.state().fpu.status >> 11 & 7, 5);
+}
+
 TEST(X87, FerrWithInterruptsOffDoesNotStopTheProcessor) {
   FerrMachine ferr(0x002);
   EXPECT_EQ(ferr.vcpu.run(1000).reason, ExitReason::Halted);

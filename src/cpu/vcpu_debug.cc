@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "cpu/code_cache.h"
+#include "cpu/host_unit.h"
 #include "cpu/mode.h"
 #include "cpu/system.h"
 #include "cpu/vcpu.h"
@@ -55,13 +56,15 @@ void Vcpu::set_debug_requests(DebugRequests requests) {
 }
 
 void Vcpu::serialize(StateArchive& archive) {
-  archive.section("vcpu", 2);
+  archive.section("vcpu", 3);
   core_->state.serialize(archive);
   archive.fields(core_->interrupt_request, core_->startup_vector, core_->pending_dr6, core_->executed_base);
   bool repeating = core_->repeating;
   archive.field(repeating);
   uint32_t signals = core_->attention.load() & (kAttentionInit | kAttentionStartup);
   archive.field(signals);
+  HostUnit& unit = host_unit(*core_);  // FERR# and IGNNE# are pins, not registers: known only there.
+  archive.fields(unit.ferr, unit.ignne);
   if (!archive.loading()) return;
   core_->attention.store(signals & (kAttentionInit | kAttentionStartup));
   core_->pending_dr6 &= 0xe00f;
