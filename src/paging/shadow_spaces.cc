@@ -221,9 +221,12 @@ void ShadowSpaces::page_watched(RamBlock& block, uint64_t page) {
   }
 }
 
-void ShadowSpaces::watched_page_written(RamBlock& block, uint64_t page, uint8_t watches) {
-  if (walking_ || (watches & static_cast<uint8_t>(Watch::PageTable)) == 0) return;
-  tables_.written(block, page);
+// Watches of page tables are ended by the tracker alone; those of code are not for us.
+uint8_t ShadowSpaces::watched_bytes_written(RamBlock& block, uint64_t page, unsigned /*offset*/,
+                                            unsigned /*size*/, uint8_t watches) {
+  const auto tables = static_cast<uint8_t>(watches & static_cast<uint8_t>(Watch::PageTable));
+  if (!walking_ && tables != 0) tables_.written(block, page);
+  return tables;
 }
 
 void ShadowSpaces::discard(ShadowSpace& space) {

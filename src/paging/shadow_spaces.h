@@ -91,7 +91,8 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
 
   void physical_map_changed() override;
   void page_watched(memory::RamBlock& block, uint64_t page) override;
-  void watched_page_written(memory::RamBlock& block, uint64_t page, uint8_t watches) override;
+  [[nodiscard]] uint8_t watched_bytes_written(memory::RamBlock& block, uint64_t page, unsigned offset,
+                                              unsigned size, uint8_t watches) override;
 
   [[nodiscard]] Result<void> create_space();
   [[nodiscard]] ShadowSpace& space_for(const PagingRegisters& registers);
