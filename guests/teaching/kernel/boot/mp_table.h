@@ -1,4 +1,5 @@
-// The older tables about the machine (MultiProcessor Specification 1.4, chapter 4), for firmware without ACPI.
+// The older tables about the machine (MultiProcessor Specification 1.4, chapter 4), for firmware without
+// ACPI.
 #pragma once
 
 #include <stdbool.h>
