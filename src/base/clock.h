@@ -14,6 +14,7 @@ namespace vitrine {
 /// Guest time since the machine was switched on, in nanoseconds.
 using Nanoseconds = uint64_t;
 inline constexpr Nanoseconds kNanosecondsPerSecond = 1'000'000'000;
+inline constexpr Nanoseconds kNanosecondsPerMillisecond = 1'000'000;
 
 class Timer;
 

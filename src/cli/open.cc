@@ -185,6 +185,8 @@ std::string cpu_model(const RunOptions& options) {
 void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.name = options.name;
   config.type = options.type;
+  config.engine = options.engine;
+  config.statistics = options.statistics;
   config.cpu_model = cpu_model(options);
   config.cpus = options.cpus;
   config.memory_size = options.memory_size;

@@ -22,7 +22,7 @@ OptionHandler option_drive, option_hda, option_hdb, option_hdc, option_hdd, opti
 OptionHandler option_serial, option_parallel, option_debugcon, option_monitor, option_chardev,
     option_nographic, option_gdb, option_gdb_default;
 // option_running.cc
-OptionHandler option_rtc, option_clock, option_icount, option_nodefaults, option_no_reboot,
+OptionHandler option_rtc, option_clock, option_icount, option_nodefaults, option_no_reboot, option_stats,
     option_no_shutdown, option_paused, option_log, option_log_file, option_pidfile, option_nothing;
 
 /// A character device in the spelling of -serial: "stdio", "file:x", "tcp::4444,server,nowait".

@@ -138,16 +138,24 @@ Result<void> option_accel(RunOptions& options, std::string_view argument) {
 
 Result<void> option_engine(RunOptions& options, std::string_view argument) {
   if (argument == "help") {
-    options.information = "interpret    executes instruction by instruction (default)\n";
+    options.information =
+        "interpret    executes instruction by instruction: the reference (default)\n"
+        "translate    runs guest code natively, translated\n"
+        "trap         the same, but privileged instructions fault and are emulated: the classic hypervisor\n";
     return {};
   }
-  if (argument == "interpret") return {};
-  if (argument == "trap" || argument == "translate") {
-    return std::unexpected(
-        Error{"--engine: does not exist yet:", std::string(argument), 0, "there is interpret"});
+  static constexpr std::pair<std::string_view, machine::EngineKind> kEngines[] = {
+      {"interpret", machine::EngineKind::Interpret},
+      {"translate", machine::EngineKind::Translate},
+      {"trap", machine::EngineKind::Trap},
+  };
+  for (const auto& [name, kind] : kEngines) {
+    if (argument != name) continue;
+    options.engine = kind;
+    return {};
   }
-  return std::unexpected(
-      Error{"--engine: there is no engine", std::string(argument), 0, "there is interpret"});
+  return std::unexpected(Error{"--engine: there is no engine", std::string(argument), 0,
+                               "there are interpret, translate and trap"});
 }
 
 Result<void> option_cpu(RunOptions& options, std::string_view argument) {

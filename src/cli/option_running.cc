@@ -104,6 +104,11 @@ Result<void> option_clock(RunOptions& options, std::string_view argument) {
   return properties.nothing_left("nothing for a real clock");
 }
 
+Result<void> option_stats(RunOptions& options, std::string_view /*argument*/) {
+  options.statistics = true;
+  return {};
+}
+
 Result<void> option_icount(RunOptions& options, std::string_view argument) {
   PropertyList properties = TRY(PropertyList::parse("-icount", argument, "shift"));
   const auto shift = TRY(properties.take_number("shift", 10));

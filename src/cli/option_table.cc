@@ -63,6 +63,7 @@ constexpr Option kOptions[] = {
 
     {"S", "", Running, "start paused; the monitor's 'cont' starts", option_paused},
     {"no-reboot", "", Running, "a reset ends the machine", option_no_reboot},
+    {"stats", "", Running, "at the end, says what native execution cost (standard error)", option_stats},
     {"no-shutdown", "", Running, "power-off pauses the machine", option_no_shutdown},
     {"nodefaults", "", Running, "no device that was not asked for", option_nodefaults},
     {"pidfile", "FILE", Running, "write the process number here", option_pidfile},

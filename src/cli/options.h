@@ -76,6 +76,8 @@ struct RunOptions {
 
   std::string name;
   machine::MachineType type = machine::MachineType::Pc;
+  machine::EngineKind engine = machine::EngineKind::Interpret;
+  bool statistics = false;
   std::string cpu_model = "max";
   unsigned cpus = 1;
   uint64_t memory_size = uint64_t{128} << 20;

@@ -73,6 +73,7 @@ struct PendingWrite {
 
 struct Block;
 class CodeCache;
+class NativeEngine;
 class Observer;
 
 /// The host's x87 and vector unit in the guest's service (host_unit.h).
@@ -123,7 +124,8 @@ struct Core {
       0;  ///< Where a failed ending function's fault returns to: its own EIP, unless it says otherwise.
   Operation last_operation = Operation::Invalid;  ///< Of the last ending function.
   DebugRequests debug;
-  Observer* observer = nullptr;  ///< Hears of events; null: nobody.
+  NativeEngine* native = nullptr;  ///< Runs what it can; null: everything is interpreted.
+  Observer* observer = nullptr;    ///< Hears of events; null: nobody.
   std::optional<VirtualAddress> watchpoint_hit;
   std::optional<VirtualAddress> reported_breakpoint;
 

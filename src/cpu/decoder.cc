@@ -410,7 +410,7 @@ Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bo
 }
 
 Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned available, bool code32,
-                             Instruction& i, uint64_t shape) {
+                             Instruction& i, uint64_t shape, Encoding* encoding) {
   const ZydisDecoder& decoder = code32 ? engine_->code32 : engine_->code16;
   ZydisDecodedInstruction zydis;
   Operands operands{};
@@ -440,6 +440,7 @@ Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned availabl
   const InstructionRow* row = find_row(i, core.env.model);
   if (row == nullptr) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
   i.handler = row->handler;
+  if (encoding != nullptr) *encoding = encoding_of(zydis, bytes);
   if (row->prepare != nullptr && !row->prepare(core, encoding_of(zydis, bytes), i)) {
     return fault_instruction(&run_inline<undefined_opcode>, 1, i);
   }

@@ -30,9 +30,10 @@ class Decoder {
   [[nodiscard]] Decoded decode(Core& core, const uint8_t* bytes, unsigned available, bool code32,
                                Instruction& instruction);
   /// The same without a look at what has been decoded before. Keeps the result under `shape` unless that is
-  /// 0.
+  /// 0. `encoding`, if given, is filled in for instructions that exist.
   [[nodiscard]] Decoded decode_anew(Core& core, const uint8_t* bytes, unsigned available, bool code32,
-                                    Instruction& instruction, uint64_t shape = 0);
+                                    Instruction& instruction, uint64_t shape = 0,
+                                    Encoding* encoding = nullptr);
 
  private:
   struct Engine;

@@ -2,6 +2,7 @@
 #include "cpu/mode.h"
 
 #include "cpu/code_cache.h"
+#include "cpu/native_engine.h"
 #include "x86/control_registers.h"
 #include "x86/debug_registers.h"
 #include "x86/flags.h"
@@ -90,17 +91,20 @@ void new_mapping(Core& core) {
 void flush_tlb(Core& core) {
   core.tlbs->flush_all();
   new_mapping(core);
+  if (core.native != nullptr) core.native->invalidated(Invalidation::All, 0);
 }
 
 void flush_tlb_non_global(Core& core) {
   if ((core.state.cr4 & x86::kCr4Pge) == 0) return flush_tlb(core);
   core.tlbs->flush_non_global();
   new_mapping(core);
+  if (core.native != nullptr) core.native->invalidated(Invalidation::NonGlobal, 0);
 }
 
 void flush_tlb_page(Core& core, uint32_t linear) {
   core.tlbs->flush_page(linear);
   new_mapping(core);
+  if (core.native != nullptr) core.native->invalidated(Invalidation::Page, linear);
 }
 
 }  // namespace vitrine::cpu

@@ -1,12 +1,10 @@
 // The processor's page walk, and the debugger's.
-#include "cpu/system.h"
+#include "cpu/translation.h"
 #include "paging/page_walker.h"
 
 namespace vitrine::cpu {
 
-namespace {
-
-paging::PagingRegisters registers_of(const Core& core) {
+paging::PagingRegisters paging_registers(const Core& core) {
   const CpuState& state = core.state;
   return paging::PagingRegisters{.cr0 = state.cr0,
                                  .cr3 = state.cr3,
@@ -16,6 +14,8 @@ paging::PagingRegisters registers_of(const Core& core) {
                                  .pse36 = core.env.model.has(Feature::Pse36),
                                  .pat = core.env.model.has(Feature::Pat)};
 }
+
+namespace {
 
 paging::AccessKind kind_of(Access access) {
   switch (access) {
@@ -29,7 +29,7 @@ paging::AccessKind kind_of(Access access) {
 }  // namespace
 
 bool translate(Core& core, VirtualAddress address, Access access, Privilege privilege, Translation& result) {
-  const paging::PagingRegisters registers = registers_of(core);
+  const paging::PagingRegisters registers = paging_registers(core);
   const bool user = privilege == Privilege::User;
   const auto walked = paging::walk(core.env.memory, registers, address, kind_of(access),
                                    user ? paging::Privilege::User : paging::Privilege::Supervisor,
@@ -45,7 +45,7 @@ bool translate(Core& core, VirtualAddress address, Access access, Privilege priv
 }
 
 std::optional<PhysicalAddress> debug_translate(const Core& core, VirtualAddress address) {
-  const auto walked = paging::walk(core.env.memory, registers_of(core), address, paging::AccessKind::Read,
+  const auto walked = paging::walk(core.env.memory, paging_registers(core), address, paging::AccessKind::Read,
                                    paging::Privilege::Supervisor, paging::Effects::None);
   if (!walked) return std::nullopt;
   return walked->address;

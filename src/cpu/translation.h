@@ -4,8 +4,12 @@
 
 #include "cpu/core.h"
 #include "cpu/system.h"
+#include "paging/page_walker.h"
 
 namespace vitrine::cpu {
+
+/// What decides how the guest's page tables are read.
+[[nodiscard]] paging::PagingRegisters paging_registers(const Core& core);
 
 /// The entry for the page of `linear`, with the right that `access` needs; filled by a walk when there is
 /// none. Null: core.fault is set.

@@ -13,6 +13,7 @@
 #include "cpu/fetch.h"
 #include "cpu/fpu_state.h"
 #include "cpu/mode.h"
+#include "cpu/native_engine.h"
 #include "cpu/observer.h"
 #include "cpu/system.h"
 #include "cpu/translation.h"
@@ -111,12 +112,17 @@ void Vcpu::set_observer(Observer* observer) {
   core_->observer = observer;
 }
 
+void Vcpu::set_native_engine(NativeEngine* engine) {
+  core_->native = engine;
+}
+
 void Vcpu::set_ignne() {
   cpu::set_ignne(*core_);
 }
 
 void Vcpu::kick() {
   core_->attention.fetch_or(kAttentionKick, std::memory_order_release);
+  if (core_->native != nullptr) core_->native->kick();
 }
 
 void Vcpu::send(const Event& event) {
@@ -268,32 +274,48 @@ void Vcpu::finish_step(const StepStart& start) {
   if ((start.eflags & x86::kTf) != 0 && !interrupted && !shadowed) core_->pending_dr6 |= 1u << 14;
 }
 
+// What has been looked at just now, and cannot be taken, must not end every block. Whatever could change that
+// (IF, an IRET) comes back here anyway.
+void Vcpu::forget_seen_attention() {
+  constexpr uint32_t kSeen =
+      kAttentionInterrupt | kAttentionNmi | kAttentionTrap | kAttentionStop | kAttentionStep;
+  if ((core_->attention.load(std::memory_order_relaxed) & kSeen) != 0) core_->attention.fetch_and(~kSeen);
+}
+
 void Vcpu::execute() {
   Core& core = *core_;
   const bool step = must_step();
+  bool declined = false;
+  BlockSize size = step ? BlockSize::OneInstruction : BlockSize::Full;
+  if (core.native != nullptr && !step) {
+    forget_seen_attention();
+    core.flags_to_state();
+    const auto outcome = core.native->run(core);
+    core.flags_from_state();
+    if (outcome == NativeEngine::Outcome::Advanced) return;
+    declined = outcome == NativeEngine::Outcome::OneInstruction;
+    if (declined) size = BlockSize::OneInstruction;
+  }
   const StepStart start{core.state.eflags, core.state.interrupt_shadow};
   core.faulted = false;
   if (core.observer != nullptr && core.observer->wants_instructions()) {
     core.flags_to_state();
     core.observer->instruction(core.env.index, core.state);
   }
-  Block* block = fetcher_->block(core, step ? BlockSize::OneInstruction : BlockSize::Full);
+  Block* block = fetcher_->block(core, size);
   if (block != nullptr && block->count > core.remaining)
     block = fetcher_->block(core, BlockSize::OneInstruction);
   if (block == nullptr) {
     core.faulted = true;
     return;
   }
+  if (declined) core.native->interpreted(block->code[0].operation);
   if (block->mode == core.block_mode && block->host != nullptr) {
     core.code->jump_entry(core.state.eip) = {core.code_context, core.state.eip, block};
     if (core.link_slot != nullptr && block->second_page == nullptr) *core.link_slot = block;
   }
   core.link_slot = nullptr;
-  // What has been looked at just now, and cannot be taken, must not end every block. Whatever could change
-  // that (IF, an IRET) comes back here anyway.
-  constexpr uint32_t kSeen =
-      kAttentionInterrupt | kAttentionNmi | kAttentionTrap | kAttentionStop | kAttentionStep;
-  if ((core.attention.load(std::memory_order_relaxed) & kSeen) != 0) core.attention.fetch_and(~kSeen);
+  forget_seen_attention();
   if (step) core.attention.fetch_or(kAttentionStep);
   core.last_operation = Operation::Invalid;
   core.repeating = false;

@@ -64,6 +64,8 @@ class Vcpu : public Serializable {
   void set_debug_requests(DebugRequests requests);
   /// Must outlive the processor, or be taken back with nullptr.
   void set_observer(Observer* observer);
+  /// Must outlive the processor, or be taken back with nullptr.
+  void set_native_engine(NativeEngine* engine);
 
   /// Saves and restores everything architectural and pending signals. Only between runs.
   void serialize(StateArchive& archive) override;
@@ -78,6 +80,7 @@ class Vcpu : public Serializable {
   [[nodiscard]] Next take_traps(Exit& exit);
   [[nodiscard]] Next dormant(Exit& exit);
   [[nodiscard]] bool must_step() const;
+  void forget_seen_attention();
   void execute();
   void finish_step(const StepStart& start);
   void send(const Event& event);

@@ -8,12 +8,16 @@
 #include "base/check.h"
 #include "cpu/print_state.h"
 #include "machine/run.h"
+#include "machine/statistics.h"
 
 namespace vitrine::machine {
 namespace {
 
 // Most instructions in one slice: some 100 µs, so that timers and the outside are not kept waiting.
 constexpr uint64_t kSliceLimit = 50'000;
+constexpr uint64_t kPollInterval = kSliceLimit / 2;
+// Longest slice of a native engine, which counts no instructions.
+constexpr Nanoseconds kNativeSlice = kNanosecondsPerMillisecond;
 // Fewest: a deadline that is nearer than this is met a little late rather than with many tiny slices.
 constexpr uint64_t kSliceMinimum = 200;
 // A guest that triple-faults again and again must not flood the user's terminal.
@@ -40,7 +44,8 @@ Machine::Machine(MachineConfig& config)
       log_(std::make_unique<EventLog>(config.log.items, std::move(config.log.output))),
       start_paused_(config.start_paused),
       no_reboot_(config.no_reboot),
-      no_shutdown_(config.no_shutdown) {}
+      no_shutdown_(config.no_shutdown),
+      statistics_(config.statistics) {}
 
 Machine::~Machine() {
   set_check_failure_hook(nullptr, nullptr);
@@ -50,6 +55,10 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
   loop_ = TRY(EventLoop::create());
   if (config.signals.valid()) {
     loop_->watch_signals(std::move(config.signals), [this](int) { end(0); });
+  }
+  if (config.clock.kind == ClockKind::Virtual && config.engine != EngineKind::Interpret) {
+    return std::unexpected(Error{"--clock=virtual counts instructions, which native engines do not", "", 0,
+                                 "add --engine=interpret"});
   }
   model_ = TRY(cpu::CpuModel::create(config.cpu_model));
   make_clock(config.clock);
@@ -128,6 +137,7 @@ int Machine::run() {
   }
   if (gdb_) gdb_->exited(static_cast<uint8_t>(status));
   log_->flush();
+  if (statistics_) fmt::print(stderr, "{}", describe_statistics(pc_->processors()));
   return status;
 }
 
@@ -141,19 +151,26 @@ void Machine::turn() {
   }
   turn_time_ = clock_->now();
   clock_->run_due_timers();
-  const uint64_t executed = pc_->processors().executed();
-  if (executed - polled_at_ >= kSliceLimit / 2) {
-    polled_at_ = executed;
+  const uint64_t progress = this->progress();
+  if (progress - polled_at_ >= kPollInterval) {
+    polled_at_ = progress;
     loop_->poll_now();
     return;  // Anything may have changed.
   }
   run_processors();
 }
 
+// What tells when to look outside: instructions, or, where nobody counts them, nanoseconds of the host.
+uint64_t Machine::progress() const {
+  if (!pc_->processors().native()) return pc_->processors().executed();
+  return RealClock::monotonic_time() / (kNativeSlice / kSliceLimit);
+}
+
 // A round: each vCPU that has something to do gets a slice before timers are looked at again. So a guest that
 // is catching up with its clock has every processor take one tick before the next one comes.
 void Machine::run_processors() {
   for (unsigned i = 0; i < pc_->processors().count(); ++i) {
+    pc_->processors().set_time_limit(time_limit());
     const auto slice = pc_->processors().run_slice(slice_budget());
     if (!slice) {
       if (i == 0) wait_idle();
@@ -163,6 +180,13 @@ void Machine::run_processors() {
     if (end_status_ || state_ != RunState::Running || reset_requested_ || power_off_requested_) return;
     if (virtual_clock_ != nullptr && clock_->next_deadline().value_or(UINT64_MAX) <= clock_->now()) return;
   }
+}
+
+Nanoseconds Machine::time_limit() const {
+  const auto deadline = clock_->next_deadline();
+  const Nanoseconds now = clock_->now();
+  if (!deadline) return kNativeSlice;
+  return std::min(*deadline > now ? *deadline - now : 1, kNativeSlice);
 }
 
 uint64_t Machine::slice_budget() const {
@@ -177,7 +201,7 @@ uint64_t Machine::slice_budget() const {
 }
 
 void Machine::wait_idle() {
-  polled_at_ = pc_->processors().executed();
+  polled_at_ = progress();
   if (virtual_clock_ != nullptr) {
     loop_->poll_now();
     if (end_status_ || state_ != RunState::Running || virtual_clock_->skip_to_deadline()) return;

@@ -92,6 +92,8 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   void run_processors();
   void handle_exit(const Processors::Slice& slice);
   void wait_idle();
+  [[nodiscard]] uint64_t progress() const;
+  [[nodiscard]] Nanoseconds time_limit() const;
   [[nodiscard]] uint64_t slice_budget() const;
   void stop_for_debugger(unsigned vcpu, const cpu::Exit& exit);
   void step(const debug::ResumeRequest& request);
@@ -125,6 +127,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   bool start_paused_ = false;
   bool no_reboot_ = false;
   bool no_shutdown_ = false;
+  bool statistics_ = false;
   bool reset_requested_ = false;
   bool power_off_requested_ = false;
   std::optional<int> end_status_;

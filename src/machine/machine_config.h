@@ -119,7 +119,11 @@ struct BootConfig {
 // ---- The rest.
 
 enum class MachineType : uint8_t { Pc, IsaPc };
-enum class EngineKind : uint8_t { Interpret };
+enum class EngineKind : uint8_t {
+  Interpret,  ///< Instruction by instruction: the reference.
+  Trap,       ///< Natively; privileged instructions fault and are emulated.
+  Translate,  ///< Natively; privileged instructions are translated to something that does not fault.
+};
 enum class VgaKind : uint8_t { None, Standard };
 enum class ClockKind : uint8_t {
   Real,     ///< Guest time runs with the host's, and stands still while the machine is paused.
@@ -152,6 +156,7 @@ struct MachineConfig {
   std::string name;  ///< `-name`; may be empty.
   MachineType type = MachineType::Pc;
   EngineKind engine = EngineKind::Interpret;
+  bool statistics = false;        ///< Printed to standard error at the end.
   std::string cpu_model = "max";  ///< As cpu::CpuModel::create takes it; checked already.
   unsigned cpus = 1;
   uint64_t memory_size = uint64_t{128} << 20;  ///< In bytes; whole pages.

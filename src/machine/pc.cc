@@ -47,7 +47,7 @@ Pc::~Pc() = default;
 Result<std::unique_ptr<Pc>> Pc::create(MachineConfig& config, PcHost host) {
   std::unique_ptr<Pc> pc(new Pc(config, std::move(host)));
   TRY(pc->make_memory(config));
-  pc->make_processors(config);
+  TRY(pc->make_processors(config));
   pc->make_chipset(config);
   pc->make_isa_devices(config);
   TRY(pc->make_display(config));
@@ -80,7 +80,7 @@ void Pc::fill_legacy_rom() {
   if (vga_rom_ && !pci_) std::memcpy(legacy_rom_->data(), vga_rom_->data(), vga_rom_->size());
 }
 
-void Pc::make_processors(const MachineConfig& config) {
+Result<void> Pc::make_processors(const MachineConfig& config) {
   processors_ = std::make_unique<Processors>(Processors::Environment{
       .memory = memory_,
       .ports = ports_,
@@ -90,6 +90,7 @@ void Pc::make_processors(const MachineConfig& config) {
       .count = config.cpus,
       .set_ferr = [this](bool level) { coprocessor_ports_->set_ferr(level); },
   });
+  TRY(processors_->use_engine(config.engine));
   pic_ = std::make_unique<devices::PicPair>(devices::IrqLine(*processors_, Processors::kIntrLine));
   processors_->connect_pic(*pic_);
   for (const uint16_t port : {0x20, 0xa0, 0x4d0}) map(port, 2, *pic_);
@@ -102,6 +103,7 @@ void Pc::make_processors(const MachineConfig& config) {
   coprocessor_ports_ = std::make_unique<devices::CoprocessorPorts>(
       gsi_->connect(kIrqFerr), [this] { processors_->vcpu(0).set_ignne(); });
   map(devices::CoprocessorPorts::kFirstPort, devices::CoprocessorPorts::kPorts, *coprocessor_ports_);
+  return {};
 }
 
 void Pc::make_chipset(const MachineConfig& config) {

@@ -104,7 +104,7 @@ class Pc final : public Serializable {
 
   // The steps of create(), in order.
   [[nodiscard]] Result<void> make_memory(MachineConfig& config);
-  void make_processors(const MachineConfig& config);
+  [[nodiscard]] Result<void> make_processors(const MachineConfig& config);
   void make_chipset(const MachineConfig& config);
   void make_isa_devices(MachineConfig& config);
   [[nodiscard]] Result<void> make_drives(MachineConfig& config);

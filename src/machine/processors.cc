@@ -50,7 +50,20 @@ Processors::Processors(Environment environment) : env_(std::move(environment)) {
   }
 }
 
+Result<void> Processors::use_engine(EngineKind kind) {
+  if (kind == EngineKind::Interpret) return {};
+  const translate::EngineOptions options{.privileged = kind == EngineKind::Trap
+                                                           ? translate::PrivilegedPolicy::Trap
+                                                           : translate::PrivilegedPolicy::CallOut};
+  for (auto& unit : units_) {
+    unit->engine = TRY(translate::Engine::create(env_.memory, env_.model, options));
+    unit->vcpu->set_native_engine(unit->engine.get());
+  }
+  return {};
+}
+
 Processors::~Processors() {
+  for (auto& unit : units_) unit->vcpu->set_native_engine(nullptr);
   if (apic_window_) env_.memory.remove(*apic_window_);
 }
 
@@ -110,6 +123,7 @@ uint64_t Processors::turn_length(uint64_t budget) {
 cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
   current_ = vcpu;
   Unit& unit = *units_[vcpu];
+  if (unit.engine) unit.engine->set_alarm(time_limit_);
   const cpu::Exit exit = unit.vcpu->run(budget);
   unit.idle = exit.reason == cpu::ExitReason::Halted;
   return exit;

@@ -18,8 +18,10 @@
 #include "devices/irq_line.h"
 #include "devices/local_apic.h"
 #include "devices/pic8259a.h"
+#include "machine/machine_config.h"
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
+#include "translate/engine.h"
 
 namespace vitrine::machine {
 
@@ -48,6 +50,13 @@ class Processors final : public cpu::ProcessorBus,
 
   explicit Processors(Environment environment);
   ~Processors() override;
+
+  /// How guest code is executed, before the first run. Errors: the host lacks something that a native engine
+  /// needs.
+  [[nodiscard]] Result<void> use_engine(EngineKind kind);
+  [[nodiscard]] bool native() const { return units_[0]->engine != nullptr; }
+  /// With a native engine: how long a slice may last.
+  void set_time_limit(Nanoseconds limit) { time_limit_ = limit; }
 
   /// Answers INTA cycles; before the first run.
   void connect_pic(devices::ExternalInterruptSource& pic) { pic_ = &pic; }
@@ -78,6 +87,8 @@ class Processors final : public cpu::ProcessorBus,
   [[nodiscard]] unsigned count() const { return static_cast<unsigned>(units_.size()); }
   [[nodiscard]] cpu::Vcpu& vcpu(unsigned index) { return *units_[index]->vcpu; }
   [[nodiscard]] const cpu::Vcpu& vcpu(unsigned index) const { return *units_[index]->vcpu; }
+  /// Null: interpreted.
+  [[nodiscard]] const translate::Engine* engine(unsigned index) const { return units_[index]->engine.get(); }
   [[nodiscard]] const devices::LocalApic& apic(unsigned index) const { return *units_[index]->apic; }
   /// By all vCPUs together since construction; exact inside a slice, too.
   [[nodiscard]] uint64_t executed() const;
@@ -102,9 +113,10 @@ class Processors final : public cpu::ProcessorBus,
   /// A vCPU with what belongs to it, at a fixed address.
   struct Unit final : devices::ProcessorSignals {
     std::unique_ptr<cpu::Vcpu> vcpu;
-    std::unique_ptr<devices::LocalApic> apic;  // null: the model has none
-    bool held = false;                         // gets no slices
-    bool idle = false;                         // its last slice ended in HLT and nothing was signalled since
+    std::unique_ptr<translate::Engine> engine;  // null: interpreted. After the vCPU, which it runs
+    std::unique_ptr<devices::LocalApic> apic;   // null: the model has none
+    bool held = false;                          // gets no slices
+    bool idle = false;                          // its last slice ended in HLT and nothing was signalled since
 
     void set_intr(bool level) override;
     void raise_nmi() override;
@@ -124,6 +136,7 @@ class Processors final : public cpu::ProcessorBus,
   devices::ExternalInterruptSource* pic_ = nullptr;
   std::optional<memory::PlacementId> apic_window_;
   bool intr_ = false;  // the PIC's wire
+  Nanoseconds time_limit_ = kNanosecondsPerMillisecond;
   uint32_t turn_seed_ = 1;
   unsigned current_ = 0;  // whose slice it is, or was
 };

@@ -16,8 +16,9 @@ namespace vitrine::memory {
 
 /// Reasons for wanting to know that a page of a block was written. Bits.
 enum class Watch : uint8_t {
-  Code = 1,       ///< Decoded or translated instructions were made from the page.
-  PageTable = 2,  ///< Shadow entries were derived from the page.
+  Code = 1,        ///< Decoded instructions were made from the page.
+  PageTable = 2,   ///< Shadow entries were derived from the page.
+  Translated = 4,  ///< Host code was made from the page.
 };
 
 class RamBlock {

@@ -1,0 +1,67 @@
+#include "machine/statistics.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "translate/engine.h"
+
+namespace vitrine::machine {
+namespace {
+
+using translate::Leave;
+
+void describe(const translate::Engine& engine, std::string& text) {
+  const auto row = [&text](const char* name, uint64_t value) {
+    fmt::format_to(std::back_inserter(text), "  {:<44}{:>14}\n", name, value);
+  };
+  const translate::EngineCounters& e = engine.counters();
+  const auto left = [&e](Leave reason) { return e.leaves[static_cast<unsigned>(reason)]; };
+  row("entries into translated code", e.entries);
+  row("  left: branch not linked yet", left(Leave::Link));
+  row("  left: indirect branch not known", left(Leave::Indirect));
+  row("  left: instruction for the interpreter", left(Leave::Decline));
+  row("  left: floating-point state wanted", left(Leave::Fpu));
+  row("  left: interrupted", left(Leave::Kicked) + left(Leave::Aborted));
+  row("  left: page fault of the guest's own", left(Leave::Fault));
+  row("modes for the interpreter", e.unsuitable);
+  row("signals from translated code", e.host_faults);
+  row("kicks", e.kicks);
+  const auto& t = engine.cache().counters();
+  row("units translated", t.units);
+  row("  instructions in them", t.instructions);
+  row("  branches linked", t.links);
+  row("  units dropped", t.drops);
+  row("  code cache emptied", t.flushes);
+  row("  code cache used, bytes", engine.cache().used());
+  const paging::ShadowCounters& s = engine.shadow_counters();
+  row("hidden page faults", s.hidden_faults);
+  row("  pages filled", s.pages_filled);
+  row("  host mappings made", s.maps);
+  row("  mappings given their rights back", s.revivals);
+  row("true page faults", s.true_faults);
+  row("accesses to emulate", s.emulated);
+  row("entries dropped", s.drops);
+  row("entries made read-only", s.lowered);
+  row("windows emptied", s.windows_emptied);
+  row("evictions", s.evictions);
+  row("guest page-table loads", s.page_table_loads);
+  row("window switches", s.window_switches);
+  for (const auto& [operation, count] : engine.declined_operations())
+    fmt::format_to(std::back_inserter(text), "    interpreted: {:<29}{:>14}\n", operation, count);
+}
+
+}  // namespace
+
+std::string describe_statistics(const Processors& processors) {
+  std::string text;
+  for (unsigned i = 0; i < processors.count(); ++i) {
+    const translate::Engine* const engine = processors.engine(i);
+    if (engine == nullptr) continue;
+    fmt::format_to(std::back_inserter(text), "vCPU {}:\n", i);
+    describe(*engine, text);
+  }
+  return text;
+}
+
+}  // namespace vitrine::machine

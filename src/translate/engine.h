@@ -1,0 +1,152 @@
+// The native engine of one virtual processor: guest code runs on the host's processor, translated, its memory
+// through the host's MMU.
+//
+//   run() ─► code for EIP in the active window? ─► enter ─► … translated code, linked to more of it …
+//     ▲            │ no: fetch, translate                      │ hidden fault: filled in the handler, goes on
+//     │            ▼                                           │ device, privileged instruction: Decline
+//     └──── a way out: Link, Indirect, Fpu ◄───────────────────┤ the guest's own fault: Fault
+//                                                              └ an event at an instruction boundary: Kicked
+//
+// Flat 32-bit protected mode at CPL 0 and 3 is run; everything else is the interpreter's. See
+// docs/translation.md.
+#pragma once
+
+#include <sys/ucontext.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/mapping.h"
+#include "base/result.h"
+#include "cpu/core.h"
+#include "cpu/native_engine.h"
+#include "memory/physical_map.h"
+#include "paging/shadow_spaces.h"
+#include "translate/glue.h"
+#include "translate/guest_context.h"
+#include "translate/translation_cache.h"
+#include "translate/translator.h"
+
+namespace vitrine::translate {
+
+struct EngineOptions {
+  PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
+  paging::ShadowSpaces::Options shadow{.policy = paging::ShadowPolicy::Unsync};
+  size_t code_size = size_t{64} << 20;
+};
+
+/// What happened since the start. Monotonic.
+struct EngineCounters {
+  uint64_t entries = 0;      ///< Times that translated code was entered.
+  uint64_t leaves[7] = {};   ///< By Leave.
+  uint64_t host_faults = 0;  ///< Signals from translated code.
+  uint64_t kicks = 0;
+  uint64_t translations = 0;
+  uint64_t unsuitable = 0;  ///< Times that the mode was the interpreter's.
+};
+
+class Engine final : public cpu::NativeEngine, private paging::ShadowListener, private memory::WriteListener {
+ public:
+  /// Errors: the host lacks something (address space, a system call), by name and with what to do.
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> create(memory::PhysicalMap& memory,
+                                                              const cpu::CpuModel& model,
+                                                              const EngineOptions& options);
+  ~Engine() override;
+
+  Outcome run(cpu::Core& core) override;
+  void invalidated(cpu::Invalidation what, uint32_t linear) override;
+  void kick() override;
+  void interpreted(cpu::Operation operation) override { ++declined_[static_cast<size_t>(operation)]; }
+
+  /// Makes run() return after so long, counted from now (attention: Kick). The calling thread is the
+  /// processor's.
+  void set_alarm(Nanoseconds after);
+
+  [[nodiscard]] const EngineCounters& counters() const { return counters_; }
+  [[nodiscard]] const paging::ShadowCounters& shadow_counters() const { return spaces_->counters(); }
+  [[nodiscard]] const TranslationCache& cache() const { return *cache_; }
+  /// How often the interpreter was asked for single instructions, by name, the most frequent first.
+  [[nodiscard]] std::vector<std::pair<std::string, uint64_t>> declined_operations() const;
+
+  // From the handler of host signals (host_signals.cc), on the processor's thread.
+
+  /// A synchronous signal. False: not ours.
+  [[nodiscard]] bool handle_fault(int signal, uint64_t address, ucontext_t& frame);
+  void handle_kick(ucontext_t& frame);
+
+ private:
+  using CodeMap = Mapping;
+  /// What is known of the code that a window shows, by mode.
+  struct WindowCode {
+    std::array<CodeMap, 3> maps;                // by CodePrivilege: page ids by virtual page
+    std::array<std::vector<uint32_t>, 3> used;  // virtual pages with an id
+  };
+  struct ReturnStack {
+    Mapping memory;
+    uint64_t top = 0;      // what an empty one's pointer is
+    uint64_t pointer = 0;  // while it is not the active one
+  };
+  struct Lookup {
+    enum class Status : uint8_t { Found, Fault, Interpret } status = Status::Interpret;
+    const void* code = nullptr;
+    CodePage* page = nullptr;
+  };
+
+  Engine(memory::PhysicalMap& memory, const cpu::CpuModel& model);
+  [[nodiscard]] Result<void> build(const cpu::CpuModel& model, const EngineOptions& options);
+
+  void entries_dropped(paging::ShadowWindow& window, VirtualAddress first, uint64_t pages) override;
+  uint8_t watched_bytes_written(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size,
+                                uint8_t watches) override;
+
+  [[nodiscard]] static bool suitable(const cpu::Core& core);
+  void enter_state(cpu::Core& core);
+  void leave_state(cpu::Core& core);
+  void choose_window(cpu::Core& core);
+  void load_fpu(cpu::Core& core);
+  void unload_fpu(cpu::Core& core);
+  [[nodiscard]] CodePrivilege mode_of(const cpu::Core& core) const;
+  [[nodiscard]] Lookup look_up(cpu::Core& core, uint32_t eip);
+  [[nodiscard]] CodePage* code_page(cpu::Core& core, uint32_t eip, Lookup& lookup);
+  void remember_jump(const Lookup& lookup, uint32_t eip);
+  [[nodiscard]] uint32_t* code_map(CodePrivilege mode);
+  void forget_code(WindowCode& code, uint32_t first, uint64_t pages);
+  void reset_return_stacks();
+  void flush_translations();
+
+  [[nodiscard]] bool at_boundary(uint64_t rip, uint32_t& eip) const;
+  void redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip);
+  [[nodiscard]] bool fault_of_translated_code(uint64_t address, ucontext_t& frame, const Unit& unit);
+  void step_to_boundary(ucontext_t& frame);
+
+  memory::PhysicalMap& memory_;
+  std::unique_ptr<paging::ShadowSpaces> spaces_;
+  std::unique_ptr<TranslationCache> cache_;
+  std::unique_ptr<Translator> translator_;
+  Glue glue_;
+  bool bmi2_ = false;
+  std::unique_ptr<GuestContext> context_;
+  Mapping jump_cache_;
+  std::array<ReturnStack, 2> return_stacks_;  // by privilege
+  unsigned active_stack_ = 0;
+  std::unordered_map<const paging::ShadowWindow*, WindowCode> window_code_;
+  paging::ShadowWindow* window_ = nullptr;
+  WindowCode* window_code_now_ = nullptr;
+  CodePrivilege mode_ = CodePrivilege::Supervisor;
+
+  cpu::Core* core_ = nullptr;  // that run() was called with last
+  bool load_pending_ = true;
+  bool stepping_ = false;       // to the next boundary, by TF
+  uint32_t fault_address_ = 0;  // Leave::Fault
+  uint32_t fault_error_ = 0;
+  std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
+  void* alarm_ = nullptr;  // timer_t
+  EngineCounters counters_;
+};
+
+}  // namespace vitrine::translate

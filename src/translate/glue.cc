@@ -1,0 +1,146 @@
+#include "translate/glue.h"
+
+#include "base/addresses.h"
+
+namespace vitrine::translate {
+namespace {
+
+constexpr uint8_t kSaved[] = {kRbp, kRbx, kR12, kR13, kR14, kR15};
+
+void push(Emitter& out, uint8_t reg) {
+  if (reg >= 8) out.byte(0x41);
+  out.byte(static_cast<uint8_t>(0x50 | (reg & 7)));
+}
+void pop(Emitter& out, uint8_t reg) {
+  if (reg >= 8) out.byte(0x41);
+  out.byte(static_cast<uint8_t>(0x58 | (reg & 7)));
+}
+
+HostMemory gpr_field(unsigned n) {
+  return context_field(offsetof(GuestContext, gpr) + 4 * n);
+}
+
+void make_return_to_monitor(Emitter& out) {
+  for (unsigned n = std::size(kSaved); n-- > 0;) pop(out, kSaved[n]);
+  out.byte(0xc3);
+}
+
+void make_enter(Emitter& out, Glue& glue) {
+  glue.enter = static_cast<uint32_t>(out.size());
+  for (const uint8_t reg : kSaved) push(out, reg);
+  out.bytes(0x49, 0x89, 0xfe);  // mov r14, rdi
+  out.load(kRcx, VITRINE_CONTEXT(kicked));
+  const size_t go = out.jump_if_rcx_zero();
+  out.store_immediate(VITRINE_CONTEXT(reason), static_cast<uint32_t>(Leave::Aborted));
+  make_return_to_monitor(out);
+  out.bind_short(go);
+  out.store_wide(VITRINE_CONTEXT(monitor_stack), kRsp);
+  out.store_wide(VITRINE_CONTEXT(entry), kRsi);
+  out.load_wide(kR12, VITRINE_CONTEXT(code_map));
+  out.load_wide(kR13, VITRINE_CONTEXT(jump_cache));
+  out.bytes(0x41, 0xff, 0xb6);  // push [r14 + disp32]
+  out.dword(offsetof(GuestContext, rflags));
+  out.byte(0x9d);  // popfq
+  out.load_wide(kRsp, VITRINE_CONTEXT(return_stack));
+  out.load(kRcx, VITRINE_CONTEXT(fpu_loaded));
+  const size_t no_fpu = out.jump_if_rcx_zero();
+  out.bytes(0x49, 0x0f, 0xae, 0x8e);  // fxrstor64 [r14 + disp32]
+  out.dword(offsetof(GuestContext, fpu_image));
+  out.bind_short(no_fpu);
+  for (unsigned n = 0; n < 8; ++n) out.load(host_of(n), gpr_field(n));
+  out.jump_memory(VITRINE_CONTEXT(entry));
+  glue.enter_end = static_cast<uint32_t>(out.size());
+}
+
+// The common end of all ways out. r10d: Leave.
+void make_leave(Emitter& out) {
+  for (unsigned n = 0; n < 8; ++n) out.store(gpr_field(n), host_of(n));
+  out.store_wide(VITRINE_CONTEXT(return_stack), kRsp);
+  out.load_wide(kRsp, VITRINE_CONTEXT(monitor_stack));
+  out.bytes(0x9c, 0x58);  // pushfq; pop rax
+  out.store_wide(VITRINE_CONTEXT(rflags), kRax);
+  out.byte(0xfc);  // cld
+  out.store(VITRINE_CONTEXT(eip), kR8);
+  out.store(VITRINE_CONTEXT(site), kR11);
+  out.store(VITRINE_CONTEXT(reason), kR10);
+  out.load(kRcx, VITRINE_CONTEXT(fpu_loaded));
+  const size_t not_loaded = out.jump_if_rcx_zero();
+  out.bytes(0x49, 0x0f, 0xae, 0x86);  // fxsave64 [r14 + disp32]
+  out.dword(offsetof(GuestContext, fpu_image));
+  out.bytes(0xdb, 0xe3);              // fninit: the ABI's state
+  out.bytes(0x41, 0x0f, 0xae, 0x96);  // ldmxcsr [r14 + disp32]
+  out.dword(offsetof(GuestContext, host_mxcsr));
+  out.bind_short(not_loaded);
+  make_return_to_monitor(out);
+}
+
+void jump_back(Emitter& out, uint32_t to) {
+  const size_t jump = out.jump();
+  out.patch_dword(jump, to - static_cast<uint32_t>(jump) - 4);
+}
+
+uint32_t make_way_out(Emitter& out, Leave reason, uint32_t leave) {
+  const auto at = static_cast<uint32_t>(out.size());
+  out.move_immediate(kR10, static_cast<uint32_t>(reason));
+  jump_back(out, leave);
+  return at;
+}
+
+// r8d: the guest address. Key comparisons are additions that give zero; rcx is put aside in r9. Flags stay,
+// which takes SHRX; hosts without it miss every time.
+void make_indirect(Emitter& out, Glue& glue, const GlueOptions& options) {
+  glue.mispredicted_return = static_cast<uint32_t>(out.size());
+  out.move(kRcx, kR9);
+  glue.indirect = static_cast<uint32_t>(out.size());
+  if (!options.bmi2) {
+    jump_back(out, glue.indirect_miss);
+    return;
+  }
+  static_assert(sizeof(JumpEntry) == 16 && kJumpEntries == 1u << 16);
+  out.bytes(0x45, 0x0f, 0xb7, 0xd0);                      // movzx r10d, r8w
+  out.load_address(kR10, {.base = kR10, .index = kR10});  // an entry is two times eight bytes
+  const auto field = [](size_t offset) {
+    return HostMemory{.base = kR13, .index = kR10, .scale = 3, .displacement = static_cast<int32_t>(offset)};
+  };
+  out.move(kR9, kRcx);
+  out.load(kRcx, field(offsetof(JumpEntry, negated_eip)));
+  out.load_address(kRcx, {.base = kRcx, .index = kR8});
+  const size_t same_address = out.jump_if_rcx_zero();
+  const size_t miss = out.size();
+  out.move(kRcx, kR9);
+  jump_back(out, glue.indirect_miss);
+  out.bind_short(same_address);
+  out.move_immediate(kR11, kPageShift);
+  out.bytes(0xc4, 0x42, 0x23, 0xf7, 0xd8);  // shrx r11d, r8d, r11d
+  out.load(kR11, {.base = kR12, .index = kR11, .scale = 2});
+  out.load(kRcx, field(offsetof(JumpEntry, negated_page)));
+  out.load_address(kRcx, {.base = kRcx, .index = kR11});
+  const size_t same_page = out.jump_if_rcx_zero();
+  jump_back(out, static_cast<uint32_t>(miss));
+  out.bind_short(same_page);
+  out.move(kRcx, kR9);
+  out.jump_memory(field(offsetof(JumpEntry, code)));
+}
+
+}  // namespace
+
+Glue make_glue(Emitter& out, const GlueOptions& options) {
+  Glue glue;
+  make_enter(out, glue);
+  const auto leave = static_cast<uint32_t>(out.size());
+  make_leave(out);
+  glue.link = make_way_out(out, Leave::Link, leave);
+  glue.indirect_miss = make_way_out(out, Leave::Indirect, leave);
+  glue.decline = make_way_out(out, Leave::Decline, leave);
+  glue.fpu = make_way_out(out, Leave::Fpu, leave);
+  glue.kicked = make_way_out(out, Leave::Kicked, leave);
+  glue.fault = make_way_out(out, Leave::Fault, leave);
+  glue.unpaired_return = static_cast<uint32_t>(out.size());
+  out.load_address_wide(kRsp, {.base = kRsp, .displacement = -8});  // leave the bottom where it is
+  out.move(kR9, kRcx);
+  make_indirect(out, glue, options);
+  glue.end = static_cast<uint32_t>(out.size());
+  return glue;
+}
+
+}  // namespace vitrine::translate

@@ -1,0 +1,34 @@
+// The pieces of host code between the monitor and translated code. Made once, at the start of code memory.
+#pragma once
+
+#include <cstdint>
+
+#include "translate/emitter.h"
+#include "translate/guest_context.h"
+
+namespace vitrine::translate {
+
+/// Offsets in code memory.
+struct Glue {
+  /// void enter(GuestContext*, const void* code): runs from `code` until something leaves. Until `enter_end`
+  /// nothing of the guest's has happened.
+  uint32_t enter = 0, enter_end = 0;
+  // Ways out. r8d: guest EIP to go on at; r11d: the site (Link only).
+  uint32_t link = 0, indirect_miss = 0, decline = 0, fpu = 0, kicked = 0, fault = 0;
+  /// Jumps to the code for the guest address in r8d, by the jump cache.
+  uint32_t indirect = 0;
+  /// Where a return finds itself that has no partner: what the bottom of the return stack holds.
+  uint32_t unpaired_return = 0;
+  /// A return address that was not the expected one: restores ECX from r9d, then as `indirect`.
+  uint32_t mispredicted_return = 0;
+  uint32_t end = 0;
+};
+
+struct GlueOptions {
+  bool bmi2 = false;  ///< The host has SHRX, PEXT and PDEP.
+};
+
+/// Writes the glue at the beginning of `out`.
+[[nodiscard]] Glue make_glue(Emitter& out, const GlueOptions& options);
+
+}  // namespace vitrine::translate

@@ -1,0 +1,88 @@
+// What translated code and its glue know of the world, at [r14].
+//
+//   eax…edi (but esp)  the guest's own          r12  code map of the active window
+//   r15d               guest ESP                r13  jump cache
+//   rsp                return stack (ours)      r14  this structure
+//   r8–r11             scratch                  GS   base of the active window
+//
+// The guest's arithmetic flags and DF are the host's own while translated code runs. See docs/translation.md.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "translate/emitter.h"
+#include "x86/flags.h"
+#include "x86/registers.h"
+
+namespace vitrine::translate {
+
+/// Why translated code came back.
+enum class Leave : uint32_t {
+  Aborted,   ///< A kick came before the first instruction.
+  Link,      ///< A direct branch to `eip` whose site, at `site`, is not linked yet.
+  Indirect,  ///< An indirect branch to `eip` that the jump cache does not know.
+  Decline,   ///< The instruction at `eip` is the interpreter's.
+  Fpu,       ///< The instruction at `eip` needs the floating-point state in the host's registers.
+  Kicked,    ///< Interrupted at a boundary; the next instruction is at `eip`.
+  Fault,     ///< The guest's own page fault at `eip`: see Engine.
+};
+
+/// An entry of the jump cache: where the code for an address is, as long as the code map of the active window
+/// says so. Both keys are negated, so that an addition compares them without touching the flags.
+struct JumpEntry {
+  uint32_t negated_eip = 0;
+  uint32_t negated_page = 0;
+  uint64_t code = 0;
+};
+inline constexpr unsigned kJumpEntries = 1u << 16;
+
+/// Flags that POPF changes rarely enough for the interpreter.
+inline constexpr uint32_t kUncommonFlags = x86::kTf | x86::kIopl | x86::kNt | x86::kAc | x86::kId;
+
+struct GuestContext {
+  std::array<uint32_t, 8> gpr{};
+  uint64_t rflags = 0x202;  ///< Arithmetic flags and DF.
+  uint64_t return_stack = 0;
+  uint64_t monitor_stack = 0;
+  uint64_t entry = 0;
+  uint64_t code_map = 0;
+  uint64_t jump_cache = 0;
+  uint64_t window = 0;  ///< Base of the active window, = GS base.
+
+  // Filled in on the way out.
+  uint32_t eip = 0;
+  uint32_t site = 0;
+  uint32_t reason = 0;
+
+  uint32_t interrupt_flag = 0;    ///< IF, in its place (0 or 200h).
+  uint32_t system_flags = 2;      ///< EFLAGS without IF, DF and the arithmetic flags.
+  uint32_t negated_uncommon = 0;  ///< Minus system_flags' bits under kUncommonFlags, moved together (PEXT).
+  uint32_t interrupt_waits = 0;   ///< Not 0: setting IF would make an interrupt be taken.
+  /// Where the bases of the segments are, or null: an access through a segment that is not usable faults.
+  std::array<uint64_t, x86::kSegmentCount> segment_base{};
+  std::array<uint32_t, x86::kSegmentCount> bases{};
+
+  uint32_t kicked = 0;  ///< Not 0: enter() comes back at once.
+
+  uint32_t x87_absent = 1;  ///< 0: x87 and MMX instructions may run.
+  uint32_t sse_absent = 1;
+  uint32_t fpu_loaded = 0;  ///< The guest's floating-point state is in the host's registers.
+  uint32_t host_mxcsr = 0x1f80;
+  alignas(64) std::array<uint8_t, 512> fpu_image{};
+};
+
+[[nodiscard]] inline HostMemory context_field(size_t offset) {
+  return HostMemory{.base = kR14, .displacement = static_cast<int32_t>(offset)};
+}
+#define VITRINE_CONTEXT(field) \
+  ::vitrine::translate::context_field(offsetof(::vitrine::translate::GuestContext, field))
+
+/// Guest register n lives in this host register.
+[[nodiscard]] constexpr HostRegister host_of(unsigned guest) {
+  return guest == x86::kEsp ? kR15 : static_cast<HostRegister>(guest);
+}
+inline constexpr HostRegister kGuestStack = kR15;
+
+}  // namespace vitrine::translate

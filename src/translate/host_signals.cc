@@ -1,0 +1,105 @@
+#include "translate/host_signals.h"
+
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+
+#include "base/mapping.h"
+#include "translate/engine.h"
+
+namespace vitrine::translate {
+namespace {
+
+// A handler gets nothing but the signal: this says whose code was running.
+thread_local Engine* current_engine = nullptr;
+
+struct AlternateStack {
+  Mapping memory;
+  ~AlternateStack() {
+    if (!memory) return;
+    stack_t off{};
+    off.ss_flags = SS_DISABLE;
+    ::sigaltstack(&off, nullptr);
+  }
+};
+thread_local AlternateStack alternate_stack;
+
+constexpr int kSynchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+std::array<struct sigaction, NSIG> previous{};
+
+void pass_on(int signal, siginfo_t* info, void* frame) {
+  const struct sigaction& before = previous[static_cast<size_t>(signal)];
+  if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) {
+    before.sa_sigaction(signal, info, frame);
+    return;
+  }
+  if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(signal);
+    return;
+  }
+  // What nobody handles ends the process the way it would have: the instruction is executed again.
+  ::sigaction(signal, &before, nullptr);
+}
+
+void on_synchronous(int signal, siginfo_t* info, void* frame) {
+  Engine* const engine = current_engine;
+  if (engine != nullptr && engine->handle_fault(signal, reinterpret_cast<uint64_t>(info->si_addr),
+                                                *static_cast<ucontext_t*>(frame)))
+    return;
+  pass_on(signal, info, frame);
+}
+
+void on_kick(int /*signal*/, siginfo_t* /*info*/, void* frame) {
+  if (current_engine != nullptr) current_engine->handle_kick(*static_cast<ucontext_t*>(frame));
+}
+
+Result<void> install() {
+  struct sigaction action {};
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, kick_signal());
+  action.sa_sigaction = &on_synchronous;
+  for (const int signal : kSynchronous) {
+    if (::sigaction(signal, &action, &previous[static_cast<size_t>(signal)]) != 0)
+      return std::unexpected(error_from_errno("cannot handle faults of translated code", "sigaction"));
+  }
+  action.sa_sigaction = &on_kick;
+  for (const int signal : kSynchronous) sigaddset(&action.sa_mask, signal);
+  if (::sigaction(kick_signal(), &action, nullptr) != 0)
+    return std::unexpected(error_from_errno("cannot handle the kick signal", "sigaction"));
+  return {};
+}
+
+}  // namespace
+
+int kick_signal() {
+  return SIGRTMIN + 3;
+}
+
+Result<void> prepare_host_signals() {
+  static std::once_flag once;
+  static Result<void> installed;
+  std::call_once(once, [] { installed = install(); });
+  if (!installed) return installed;
+  if (!alternate_stack.memory) {
+    // Room for the frame with the host's whole vector state, and for filling and translating.
+    const size_t size = std::max<size_t>(::getauxval(AT_MINSIGSTKSZ), 16384) + (size_t{256} << 10);
+    alternate_stack.memory = TRY(Mapping::create(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS));
+    stack_t stack{};
+    stack.ss_sp = alternate_stack.memory.data();
+    stack.ss_size = size;
+    if (::sigaltstack(&stack, nullptr) != 0)
+      return std::unexpected(error_from_errno("cannot set an alternate signal stack", "sigaltstack"));
+  }
+  return {};
+}
+
+void set_current_engine(Engine* engine) {
+  current_engine = engine;
+}
+
+}  // namespace vitrine::translate

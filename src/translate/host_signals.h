@@ -1,0 +1,20 @@
+// The process's handlers for the signals that translated code causes, and for the kick. A thread that runs a
+// virtual processor enters itself; signals from anything but translated code go to whoever had them before.
+#pragma once
+
+#include "base/result.h"
+
+namespace vitrine::translate {
+
+class Engine;
+
+/// The signal that kicks a virtual processor's thread.
+[[nodiscard]] int kick_signal();
+
+/// Installs the handlers, once in a process, and an alternate stack for the calling thread, once.
+[[nodiscard]] Result<void> prepare_host_signals();
+
+/// The engine whose code runs on the calling thread from here on; null: none.
+void set_current_engine(Engine* engine);
+
+}  // namespace vitrine::translate

@@ -1,0 +1,94 @@
+// PUSH, POP, LEAVE: memory first, then ESP, so that a fault finds everything as it was.
+#include "translate/unit_builder.h"
+
+namespace vitrine::translate {
+namespace {
+
+using cpu::Instruction;
+using cpu::Operation;
+
+uint8_t word_prefix(const Instruction& i) {
+  return static_cast<uint8_t>(i.operand_size == 2 ? 0x66 : 0);
+}
+
+bool store(UnitBuilder& builder, const HostMemory& to, HostRegister from) {
+  return builder.out().instruction({.prefix66 = word_prefix(builder.instruction()),
+                                    .opcode = 0x89,
+                                    .reg = from,
+                                    .is_memory = true,
+                                    .memory = to});
+}
+bool load(UnitBuilder& builder, HostRegister to, const HostMemory& from) {
+  return builder.out().instruction({.prefix66 = word_prefix(builder.instruction()),
+                                    .opcode = 0x8b,
+                                    .reg = to,
+                                    .is_memory = true,
+                                    .memory = from});
+}
+
+bool push(UnitBuilder& builder) {
+  const Instruction& i = builder.instruction();
+  const int32_t size = i.operand_size;
+  if (size != 2 && size != 4) return false;
+  bool done = false;
+  if (i.form == cpu::OperandForm::Immediate) {
+    done = builder.out().instruction({.prefix66 = word_prefix(i),
+                                      .opcode = 0xc7,
+                                      .is_memory = true,
+                                      .memory = UnitBuilder::stack(-size),
+                                      .immediate_size = static_cast<uint8_t>(size),
+                                      .immediate = i.immediate});
+  } else if (i.is_memory != 0) {
+    HostMemory memory;
+    done = builder.memory_operand(memory) && load(builder, kR8, memory) &&
+           store(builder, UnitBuilder::stack(-size), kR8);
+  } else {
+    done = store(builder, UnitBuilder::stack(-size), host_of(i.rm));
+  }
+  if (!done) return false;
+  builder.move_stack_pointer(-size);
+  return true;
+}
+
+bool pop(UnitBuilder& builder) {
+  const Instruction& i = builder.instruction();
+  const int32_t size = i.operand_size;
+  if (size != 2 && size != 4) return false;
+  if (i.is_memory != 0) {
+    // An address made of ESP is that after the pop. SDM Vol. 2B, "POP". r10: the operand may need r8 and r9.
+    HostMemory memory;
+    if (!load(builder, kR10, UnitBuilder::stack(0)) || !builder.memory_operand(memory)) return false;
+    if (memory.base == kGuestStack) memory.displacement += size;
+    if (memory.index == kGuestStack || (i.base == x86::kEsp && i.segment >= x86::kFs)) return false;
+    if (!store(builder, memory, kR10)) return false;
+    builder.move_stack_pointer(size);
+    return true;
+  }
+  if (i.rm == x86::kEsp) return size == 4 && load(builder, kGuestStack, UnitBuilder::stack(0));
+  if (!load(builder, host_of(i.rm), UnitBuilder::stack(0))) return false;
+  builder.move_stack_pointer(size);
+  return true;
+}
+
+bool leave(UnitBuilder& builder) {
+  if (builder.instruction().operand_size != 4) return false;
+  builder.out().load(kR8, {.space = AddressSpace::Guest, .base = kRbp});
+  builder.out().load_address(kGuestStack, {.base = kRbp, .displacement = 4});
+  builder.out().move(kRbp, kR8);
+  return true;
+}
+
+}  // namespace
+
+Verdict translate_stack(UnitBuilder& builder) {
+  bool done = false;
+  switch (builder.instruction().operation) {
+    case Operation::Push: done = push(builder); break;
+    case Operation::Pop: done = pop(builder); break;
+    case Operation::Leave: done = leave(builder); break;
+    default: break;
+  }
+  return done ? Verdict::Next : Verdict::Declined;
+}
+
+}  // namespace vitrine::translate

@@ -1,0 +1,50 @@
+// String instructions: RSI and RDI become 64-bit addresses in the window, and are cut to 32 bits again behind
+// the instruction. At every moment their low halves, and ECX, are what the guest's registers should be,
+// because windows are aligned to 4 GiB; so a fault or an interrupt in the middle needs no repair but that
+// cut. A pointer that runs over either end of the window meets its guards.
+#include "translate/unit_builder.h"
+
+namespace vitrine::translate {
+namespace {
+
+using cpu::Operation;
+
+struct StringForm {
+  uint8_t opcode = 0;  ///< Of the byte form.
+  bool source = false, destination = false;
+  bool compares = false;  ///< REPNE has a meaning of its own.
+};
+
+StringForm form_of(Operation operation) {
+  switch (operation) {
+    case Operation::Movs: return {0xa4, true, true, false};
+    case Operation::Cmps: return {0xa6, true, true, true};
+    case Operation::Stos: return {0xaa, false, true, false};
+    case Operation::Lods: return {0xac, true, false, false};
+    case Operation::Scas: return {0xae, false, true, true};
+    default: return {};
+  }
+}
+
+}  // namespace
+
+Verdict translate_string(UnitBuilder& builder) {
+  const cpu::Instruction& i = builder.instruction();
+  const StringForm form = form_of(i.operation);
+  if (form.opcode == 0 || i.address_mask != 0xffffffff) return Verdict::Declined;
+  if (form.source && (i.segment == x86::kFs || i.segment == x86::kGs || i.segment == x86::kCs))
+    return Verdict::Declined;
+  Emitter& out = builder.out();
+  out.load_wide(kR11, VITRINE_CONTEXT(window));
+  if (form.source) out.load_address_wide(kRsi, {.base = kRsi, .index = kR11});
+  if (form.destination) out.load_address_wide(kRdi, {.base = kRdi, .index = kR11});
+  if (i.operand_size == 2) out.byte(0x66);
+  if ((i.prefixes & cpu::kPrefixRep) != 0) out.byte(0xf3);
+  if ((i.prefixes & cpu::kPrefixRepne) != 0) out.byte(form.compares ? 0xf2 : 0xf3);
+  out.byte(static_cast<uint8_t>(form.opcode | (i.operand_size == 1 ? 0 : 1)));
+  if (form.source) out.move(kRsi, kRsi);
+  if (form.destination) out.move(kRdi, kRdi);
+  return Verdict::Next;
+}
+
+}  // namespace vitrine::translate

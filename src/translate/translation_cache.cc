@@ -1,0 +1,146 @@
+#include "translate/translation_cache.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace vitrine::translate {
+
+Result<std::unique_ptr<TranslationCache>> TranslationCache::create(size_t size) {
+  return std::unique_ptr<TranslationCache>(new TranslationCache(TRY(CodeMemory::create(size))));
+}
+
+size_t TranslationCache::Hash::operator()(const PageKey& key) const {
+  const size_t place = (*this)(BlockPage{key.block, key.page});
+  return place ^ (size_t{key.virtual_page} << 1 | static_cast<size_t>(key.privilege)) * 0x9e3779b97f4a7c15;
+}
+size_t TranslationCache::Hash::operator()(const BlockPage& key) const {
+  return (reinterpret_cast<uintptr_t>(key.block) >> 4) ^ key.page * 0xff51afd7ed558ccd;
+}
+
+CodePage* TranslationCache::find_page(const PageKey& key) const {
+  const auto found = by_key_.find(key);
+  return found == by_key_.end() ? nullptr : found->second;
+}
+
+CodePage& TranslationCache::add_page(const PageKey& key) {
+  auto& page = *pages_.emplace_back(std::make_unique<CodePage>());
+  number(page);
+  page.key = key;
+  by_key_.emplace(key, &page);
+  by_block_page_[{key.block, key.page}].push_back(&page);
+  return page;
+}
+
+void TranslationCache::number(CodePage& page) {
+  if (page.id != 0) numbered_[page.id - 1] = nullptr;
+  numbered_.push_back(&page);
+  page.id = static_cast<uint32_t>(numbered_.size());
+}
+
+UnitIndex TranslationCache::add_unit(Unit unit) {
+  CHECK(unit.begin == next_ && unit.end <= memory_.size());
+  const auto index = static_cast<UnitIndex>(units_.size());
+  CodePage& owner = *unit.page;
+  for (const Boundary& entry : unit.entries) owner.entries.insert_or_assign(entry.guest, entry.host);
+  owner.units.push_back(index);
+  next_ = (unit.end + 15) & ~uint32_t{15};
+  ++counters_.units;
+  counters_.instructions += unit.boundaries.size();
+  units_.push_back(std::move(unit));
+  return index;
+}
+
+SiteIndex TranslationCache::add_site(const Site& site) {
+  sites_.push_back(site);
+  return static_cast<SiteIndex>(sites_.size() - 1);
+}
+
+void TranslationCache::patch(uint32_t distance, uint32_t target) {
+  const uint32_t value = target - distance - 4;
+  std::memcpy(memory_.writable(distance), &value, sizeof value);
+}
+
+void TranslationCache::link(SiteIndex index, CodePage& to) {
+  const Site& site = sites_[index];
+  const auto entry = to.entries.find(static_cast<uint16_t>(site.target & kPageMask));
+  CHECK(entry != to.entries.end());
+  patch(site.distance, entry->second);
+  if (site.check != 0) {
+    const uint32_t negated = 0 - to.id;
+    std::memcpy(memory_.writable(site.check), &negated, sizeof negated);
+  }
+  const Unit* const unit = unit_at(entry->second);
+  CHECK(unit != nullptr);
+  units_[static_cast<size_t>(unit - units_.data())].incoming.push_back(index);
+  ++counters_.links;
+}
+
+void TranslationCache::drop_unit(UnitIndex index) {
+  Unit& unit = units_[index];
+  unit.live = false;
+  CodePage& owner = *unit.page;
+  for (const Boundary& entry : unit.entries) {
+    const auto found = owner.entries.find(entry.guest);
+    if (found != owner.entries.end() && found->second == entry.host) owner.entries.erase(found);
+  }
+  for (const SiteIndex site : unit.incoming) {
+    // A site may have been linked elsewhere since; leading to its stub is always right.
+    patch(sites_[site].distance, sites_[site].stub);
+  }
+  unit.incoming.clear();
+  unit.entries.clear();
+  ++counters_.drops;
+}
+
+std::vector<TranslationCache::Renumbered> TranslationCache::drop(const memory::RamBlock& block,
+                                                                 uint64_t page_index, unsigned offset,
+                                                                 unsigned size) {
+  std::vector<Renumbered> result;
+  const auto found = by_block_page_.find({&block, page_index});
+  if (found == by_block_page_.end()) return result;
+  for (CodePage* page : found->second) {
+    const size_t dropped = std::erase_if(page->units, [&](UnitIndex index) {
+      const Unit& unit = units_[index];
+      const bool hit = unit.first_byte < offset + size && unit.last_byte >= offset;
+      if (hit) drop_unit(index);
+      return hit;
+    });
+    if (dropped == 0) continue;
+    result.push_back({page, page->id});
+    number(*page);
+  }
+  return result;
+}
+
+bool TranslationCache::has_code(const memory::RamBlock& block, uint64_t page_index) const {
+  const auto found = by_block_page_.find({&block, page_index});
+  if (found == by_block_page_.end()) return false;
+  return std::ranges::any_of(found->second, [](const CodePage* page) { return !page->units.empty(); });
+}
+
+void TranslationCache::flush() {
+  pages_.clear();
+  numbered_.clear();
+  by_key_.clear();
+  by_block_page_.clear();
+  units_.clear();
+  sites_.clear();
+  next_ = floor_;
+  ++counters_.flushes;
+}
+
+const Unit* TranslationCache::unit_at(uint32_t offset) const {
+  auto after = std::ranges::upper_bound(units_, offset, {}, &Unit::begin);
+  if (after == units_.begin()) return nullptr;
+  const Unit& unit = *--after;
+  return offset < unit.end ? &unit : nullptr;
+}
+
+const Boundary* TranslationCache::boundary_at(const Unit& unit, uint32_t offset) {
+  auto after = std::ranges::upper_bound(unit.boundaries, offset, {}, &Boundary::host);
+  return after == unit.boundaries.begin() ? nullptr : &*--after;
+}
+
+}  // namespace vitrine::translate

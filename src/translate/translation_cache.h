@@ -1,0 +1,154 @@
+// Translated code and how it is found: by guest address when running, by host address after a fault.
+//
+//   CodePage   one page of guest code at one virtual page and privilege: guest offset → host code
+//     └ Unit   code translated in one go, contiguous in code memory, with its instruction boundaries
+//   Site       a direct branch out of a unit: leads to its own stub until it is linked
+//
+// Every instruction boundary is an entry: registers and flags are where they always are, so that code can be
+// entered anywhere and nothing is translated twice. Links within a page are unconditional; a link to another
+// page passes a check of the active window's code map (docs/translation.md). Memory is filled from the low
+// end and, when it is full, emptied as a whole.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/addresses.h"
+#include "memory/ram_block.h"
+#include "translate/code_memory.h"
+
+namespace vitrine::translate {
+
+/// The mode that code was translated for.
+enum class CodePrivilege : uint8_t {
+  Supervisor,
+  User,
+  UserWithFpu,  ///< The floating-point state is in the host's registers whenever such code runs.
+};
+
+struct PageKey {
+  const memory::RamBlock* block = nullptr;
+  uint64_t page = 0;          ///< Index within the block.
+  uint32_t virtual_page = 0;  ///< Linear address >> 12.
+  CodePrivilege privilege = CodePrivilege::Supervisor;
+
+  bool operator==(const PageKey&) const = default;
+};
+
+/// Where an instruction begins: offset within the guest's page, offset within code memory.
+struct Boundary {
+  uint16_t guest = 0;
+  bool shadow = false;  ///< The instruction before is STI: no interrupt is taken here.
+  uint32_t host = 0;
+};
+
+struct CodePage;
+
+using SiteIndex = uint32_t;
+using UnitIndex = uint32_t;
+
+struct Unit {
+  uint32_t begin = 0;  ///< Code memory offsets: instructions…
+  uint32_t end = 0;    ///< …and what comes behind them (stubs).
+  CodePage* page = nullptr;
+  bool live = true;
+  uint16_t first_byte = 0, last_byte = 0;  ///< Guest bytes it was made from, offsets in the page.
+  std::vector<Boundary> boundaries;        ///< Ascending.
+  std::vector<Boundary> entries;           ///< Where to enter, by guest offset.
+  std::vector<SiteIndex> incoming;         ///< Sites that are linked to this unit.
+};
+
+struct CodePage {
+  uint32_t id = 0;  ///< Another one after each drop, so that whoever knows it by number has to look again.
+  PageKey key;
+  std::unordered_map<uint16_t, uint32_t> entries;  ///< Guest offset → code memory offset.
+  std::vector<UnitIndex> units;
+};
+
+struct Site {
+  uint32_t distance = 0;  ///< Offset of the 32-bit distance to patch.
+  uint32_t stub = 0;      ///< Where it leads while unlinked.
+  uint32_t target = 0;    ///< Guest address.
+  uint32_t check = 0;     ///< Offset of the negated page id in the check; 0: a site within one page.
+};
+
+class TranslationCache {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<TranslationCache>> create(size_t size);
+
+  [[nodiscard]] const CodeMemory& memory() const { return memory_; }
+  /// Glue comes first; what is below this offset survives flush().
+  void keep_below(uint32_t offset) { floor_ = next_ = offset; }
+
+  [[nodiscard]] CodePage* find_page(const PageKey& key) const;
+  CodePage& add_page(const PageKey& key);
+  /// Null: the page has another number by now.
+  [[nodiscard]] CodePage* page(uint32_t id) const { return numbered_[id - 1]; }
+
+  /// Room for one more unit (kMaximumUnit bytes); false: flush() first.
+  [[nodiscard]] bool has_room() const { return next_ + kMaximumUnit <= memory_.size(); }
+  static constexpr uint32_t kMaximumUnit = 64 << 10;
+  [[nodiscard]] uint32_t next() const { return next_; }
+  /// Takes over a unit that was written at next().
+  UnitIndex add_unit(Unit unit);
+
+  SiteIndex add_site(const Site& site);
+  [[nodiscard]] const Site& site(SiteIndex index) const { return sites_[index]; }
+  /// Makes a site lead to the entry for its target in `page`, which has one.
+  void link(SiteIndex site, CodePage& page);
+
+  /// A page that lost code, and the number by which nobody may find it any more.
+  struct Renumbered {
+    const CodePage* page;
+    uint32_t old_id;
+  };
+  /// Drops what was made from these bytes of a page of a block. Returns the pages that lost something.
+  [[nodiscard]] std::vector<Renumbered> drop(const memory::RamBlock& block, uint64_t page, unsigned offset,
+                                             unsigned size);
+  /// Whether anything is left that was made from a page.
+  [[nodiscard]] bool has_code(const memory::RamBlock& block, uint64_t page) const;
+  void flush();
+
+  /// The unit that a code memory offset lies in, or null.
+  [[nodiscard]] const Unit* unit_at(uint32_t offset) const;
+  /// The boundary that an offset in the unit belongs to: the last at or below it.
+  [[nodiscard]] static const Boundary* boundary_at(const Unit& unit, uint32_t offset);
+
+  struct Counters {
+    uint64_t units = 0, instructions = 0, links = 0, drops = 0, flushes = 0;
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] uint32_t used() const { return next_; }
+
+ private:
+  explicit TranslationCache(CodeMemory memory) : memory_(std::move(memory)) {}
+
+  struct BlockPage {
+    const memory::RamBlock* block;
+    uint64_t page;
+    bool operator==(const BlockPage&) const = default;
+  };
+  struct Hash {
+    size_t operator()(const PageKey& key) const;
+    size_t operator()(const BlockPage& key) const;
+  };
+
+  void patch(uint32_t distance, uint32_t target);
+  void drop_unit(UnitIndex index);
+  void number(CodePage& page);
+
+  CodeMemory memory_;
+  uint32_t floor_ = 0, next_ = 0;
+  std::vector<std::unique_ptr<CodePage>> pages_;
+  std::vector<CodePage*> numbered_;  // by id - 1
+  std::unordered_map<PageKey, CodePage*, Hash> by_key_;
+  std::unordered_map<BlockPage, std::vector<CodePage*>, Hash> by_block_page_;
+  std::vector<Unit> units_;  // ascending by begin
+  std::vector<Site> sites_;
+  Counters counters_;
+};
+
+}  // namespace vitrine::translate

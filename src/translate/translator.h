@@ -1,0 +1,31 @@
+// From guest code to host code, same ISA to same ISA, almost one to one: see docs/translation.md.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/decoder.h"
+#include "translate/glue.h"
+#include "translate/translation_cache.h"
+#include "translate/unit_builder.h"
+
+namespace vitrine::translate {
+
+class Translator {
+ public:
+  Translator(const cpu::CpuModel& model, TranslationCache& cache, const Glue& glue,
+             const TranslatorOptions& options)
+      : decoder_(model), cache_(cache), glue_(glue), options_(options) {}
+
+  /// Translates straight on from `eip`, which lies in `page` and has no entry there yet; `bytes` is the
+  /// host's view of the page. The cache has room for a unit. False: the instruction at `eip` reaches into the
+  /// next page, and is the interpreter's.
+  [[nodiscard]] bool translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip);
+
+ private:
+  cpu::Decoder decoder_;
+  TranslationCache& cache_;
+  const Glue& glue_;
+  TranslatorOptions options_;
+};
+
+}  // namespace vitrine::translate

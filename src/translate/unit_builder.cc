@@ -1,0 +1,203 @@
+#include "translate/unit_builder.h"
+
+#include <algorithm>
+
+namespace vitrine::translate {
+namespace {
+
+using cpu::Instruction;
+
+constexpr size_t kHotLimit = TranslationCache::kMaximumUnit / 4;
+constexpr size_t kMaximumInstructions = 128;
+
+}  // namespace
+
+UnitBuilder::UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& glue,
+                         const TranslatorOptions& options)
+    : cache_(cache),
+      page_(page),
+      glue_(glue),
+      options_(options),
+      start_(cache.next()),
+      out_(cache.memory().writable(start_), TranslationCache::kMaximumUnit) {}
+
+void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction,
+                                    const cpu::Encoding& encoding) {
+  eip_ = eip;
+  instruction_ = &instruction;
+  encoding_ = &encoding;
+  instruction_start_ = out_.size();
+  branches_before_ = branches_.size();
+  declines_before_ = declines_.size();
+  const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  boundaries_.push_back({offset, shadow_, at()});
+  entries_.push_back({offset, false, at()});
+  shadow_ = false;
+}
+
+void UnitBuilder::undo_instruction() {
+  out_.rewind(instruction_start_);
+  branches_.resize(branches_before_);
+  declines_.resize(declines_before_);
+  entries_.back().host = at();
+}
+
+bool UnitBuilder::full() const {
+  return out_.size() > kHotLimit || boundaries_.size() >= kMaximumInstructions;
+}
+
+bool UnitBuilder::nearly_full() const {
+  return out_.size() > kHotLimit - 1024 || boundaries_.size() + 1 >= kMaximumInstructions;
+}
+
+bool UnitBuilder::has(uint32_t eip) const {
+  return in_page(eip) && page_.entries.contains(static_cast<uint16_t>(eip & kPageMask));
+}
+
+HostMemory UnitBuilder::stack(int32_t displacement) {
+  return {.space = AddressSpace::Guest, .base = kGuestStack, .displacement = displacement};
+}
+
+void UnitBuilder::move_stack_pointer(int32_t by) {
+  out_.load_address(kGuestStack, {.base = kGuestStack, .displacement = by});
+}
+
+bool UnitBuilder::memory_operand(HostMemory& memory) {
+  const Instruction& i = *instruction_;
+  if (i.address_mask != 0xffffffff || i.segment == x86::kCs) return false;
+  memory = HostMemory{.space = AddressSpace::Guest, .displacement = static_cast<int32_t>(i.displacement)};
+  if (i.base != cpu::kNoRegister) memory.base = host_of(i.base);
+  if (i.index != cpu::kNoRegister) {
+    memory.index = host_of(i.index);
+    memory.scale = i.scale;
+  }
+  if (i.segment != x86::kFs && i.segment != x86::kGs) return true;
+  // Another base: by way of r9d, which takes the place that is free. The 32-bit address size makes the sum
+  // wrap.
+  if (memory.base != kNoHostRegister && memory.index != kNoHostRegister) {
+    HostMemory sum = memory;
+    sum.space = AddressSpace::Monitor;
+    out_.load_address(kR8, sum);
+    memory = HostMemory{.space = AddressSpace::Guest, .base = kR8};
+  }
+  out_.load_wide(kR9, context_field(offsetof(GuestContext, segment_base) + 8 * i.segment));
+  out_.load(kR9, {.base = kR9});
+  if (memory.base == kNoHostRegister) {
+    memory.base = kR9;
+  } else {
+    memory.index = memory.base;
+    memory.scale = 0;
+    memory.base = kR9;
+  }
+  return true;
+}
+
+void UnitBuilder::need(UnitNeed need) {
+  if (page_.key.privilege == CodePrivilege::UserWithFpu) return;
+  out_.move(kR9, kRcx);
+  out_.load(kRcx, need == UnitNeed::X87 ? VITRINE_CONTEXT(x87_absent) : VITRINE_CONTEXT(sse_absent));
+  const size_t there = out_.jump_if_rcx_zero();
+  out_.move(kRcx, kR9);
+  out_.move_immediate(kR8, eip_);
+  jump_to(glue_.fpu);
+  out_.bind_short(there);
+  out_.move(kRcx, kR9);
+}
+
+void UnitBuilder::branch(size_t distance, uint32_t target) {
+  branches_.push_back({distance, target});
+}
+
+void UnitBuilder::jump_to(uint32_t cache_offset) {
+  const size_t distance = out_.jump();
+  out_.patch_dword(distance, cache_offset - (start_ + static_cast<uint32_t>(distance)) - 4);
+}
+
+void UnitBuilder::to_glue(uint32_t glue) {
+  jump_to(glue);
+}
+
+void UnitBuilder::call_glue(uint32_t glue) {
+  const size_t distance = out_.call();
+  out_.patch_dword(distance, glue - (start_ + static_cast<uint32_t>(distance)) - 4);
+}
+
+void UnitBuilder::decline() {
+  if (options_.privileged == PrivilegedPolicy::Trap) {
+    out_.byte(0xf4);  // hlt: #GP in user mode
+    return;
+  }
+  out_.move_immediate(kR8, eip_);
+  jump_to(glue_.decline);
+}
+
+void UnitBuilder::decline_from(size_t site) {
+  declines_.emplace_back(site, eip_);
+}
+
+void UnitBuilder::landing(uint32_t expected) {
+  out_.move(kR9, kRcx);
+  out_.load_address(kRcx, {.base = kR8, .displacement = static_cast<int32_t>(0 - expected)});
+  const size_t as_expected = out_.jump_if_rcx_zero();
+  jump_to(glue_.mispredicted_return);
+  out_.bind_short(as_expected);
+  out_.move(kRcx, kR9);
+}
+
+void UnitBuilder::emit_stub(Branch branch, uint32_t check) {
+  const SiteIndex site = cache_.add_site({.distance = start_ + static_cast<uint32_t>(branch.distance),
+                                          .stub = at(),
+                                          .target = branch.target,
+                                          .check = check});
+  out_.bind(branch.distance);
+  out_.move_immediate(kR8, branch.target);
+  out_.move_immediate(kR11, site);
+  jump_to(glue_.link);
+  if (check == 0 && has(branch.target)) to_link_.push_back(site);
+}
+
+void UnitBuilder::resolve(const Branch& branch) {
+  if (in_page(branch.target)) {
+    const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
+    const auto entry = std::ranges::find(entries_, offset, &Boundary::guest);
+    if (entry == entries_.end()) return emit_stub(branch, 0);
+    out_.patch_dword(branch.distance, entry->host - (start_ + static_cast<uint32_t>(branch.distance)) - 4);
+    return;
+  }
+  // To another page: only as long as the active window shows the page that the link was made for.
+  out_.bind(branch.distance);
+  out_.move(kR9, kRcx);
+  out_.load(kRcx, {.base = kR12, .displacement = static_cast<int32_t>(branch.target >> kPageShift << 2)});
+  out_.bytes(0x8d, 0x89);  // lea ecx, [rcx + disp32]
+  const uint32_t check = at();
+  out_.dword(0);
+  const size_t same = out_.jump_if_rcx_zero();
+  out_.move(kRcx, kR9);
+  const size_t miss = out_.jump();
+  out_.bind_short(same);
+  out_.move(kRcx, kR9);
+  const size_t distance = out_.jump();
+  out_.bind(miss);
+  emit_stub({distance, branch.target}, check);
+}
+
+void UnitBuilder::finish(uint16_t last_byte) {
+  for (const auto& [site, eip] : declines_) {
+    out_.bind(site);
+    out_.move_immediate(kR8, eip);
+    jump_to(glue_.decline);
+  }
+  for (const Branch& branch : branches_) resolve(branch);
+  Unit unit;
+  unit.begin = start_;
+  unit.end = at();
+  unit.page = &page_;
+  unit.first_byte = boundaries_.front().guest;
+  unit.last_byte = last_byte;
+  unit.boundaries = std::move(boundaries_);
+  unit.entries = std::move(entries_);
+  cache_.add_unit(std::move(unit));
+  for (const SiteIndex site : to_link_) cache_.link(site, page_);
+}
+
+}  // namespace vitrine::translate

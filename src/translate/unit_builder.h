@@ -1,0 +1,132 @@
+// One unit of translated code in the making: what the translators of the instruction families
+// (translate_*.cc) write to.
+//
+//   hot code in guest order │ cold code: stubs of branches that lead out, checks on the way to other pages
+//
+// A guest instruction becomes a sequence that is *precise*: whatever in it can fault comes before the first
+// change of a guest register, flag or byte of memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cpu/decoder.h"
+#include "translate/emitter.h"
+#include "translate/glue.h"
+#include "translate/guest_context.h"
+#include "translate/translation_cache.h"
+
+namespace vitrine::translate {
+
+/// How privileged instructions leave translated code. Everything else is the same.
+enum class PrivilegedPolicy : uint8_t {
+  CallOut,  ///< Inline code, or a jump to the glue.
+  Trap,     ///< They fault, and the handler of the host's signal emulates them: the classic hypervisor.
+};
+
+struct TranslatorOptions {
+  PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
+  bool bmi2 = false;  ///< The host has PEXT, PDEP, SARX and so on.
+};
+
+/// What became of a guest instruction.
+enum class Verdict : uint8_t {
+  Next,      ///< Goes on with the one behind it.
+  Ends,      ///< Control never gets behind it from here.
+  Declined,  ///< It is the interpreter's; nothing must have been emitted that matters.
+};
+
+/// Which of the floating-point states an instruction needs in the host's registers.
+enum class UnitNeed : uint8_t { X87, Sse };
+
+class UnitBuilder {
+ public:
+  UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& glue, const TranslatorOptions& options);
+
+  Emitter& out() { return out_; }
+  [[nodiscard]] const TranslatorOptions& options() const { return options_; }
+  [[nodiscard]] const Glue& glue() const { return glue_; }
+  [[nodiscard]] bool user() const { return page_.key.privilege != CodePrivilege::Supervisor; }
+
+  // The present instruction.
+  void begin_instruction(uint32_t eip, const cpu::Instruction& instruction, const cpu::Encoding& encoding);
+  [[nodiscard]] uint32_t eip() const { return eip_; }
+  [[nodiscard]] uint32_t next_eip() const { return eip_ + instruction_->length; }
+  [[nodiscard]] const cpu::Instruction& instruction() const { return *instruction_; }
+  [[nodiscard]] const cpu::Encoding& encoding() const { return *encoding_; }
+
+  /// The memory operand; may emit the loading of a segment base into r9d. False: the form is declined.
+  [[nodiscard]] bool memory_operand(HostMemory& memory);
+  /// gs:[esp + displacement]
+  [[nodiscard]] static HostMemory stack(int32_t displacement);
+  void move_stack_pointer(int32_t by);
+
+  /// Before an instruction that needs floating-point state in the host's registers. Uses r8d and r9d.
+  void need(UnitNeed need);
+
+  /// A jump, call or conditional jump whose distance lies at `distance` goes to a guest address.
+  void branch(size_t distance, uint32_t target);
+  /// A jump to a piece of glue.
+  void to_glue(uint32_t glue);
+  void call_glue(uint32_t glue);
+  /// r8d = eip; on to the interpreter.
+  void decline();
+  /// Puts the distance at `site` (of a jump, conditional or not) to a cold copy of decline().
+  void decline_from(size_t site);
+  /// Behind a host CALL: goes on if the guest returned to `expected` (in r8d).
+  void landing(uint32_t expected);
+
+  /// Takes back everything of the present instruction.
+  void undo_instruction();
+  /// No interrupt is taken before the next instruction.
+  void cast_shadow() { shadow_ = true; }
+  [[nodiscard]] bool in_shadow() const { return shadow_; }
+  /// Whether more fits.
+  [[nodiscard]] bool full() const;
+  [[nodiscard]] bool nearly_full() const;
+  [[nodiscard]] bool has(uint32_t eip) const;
+  [[nodiscard]] bool empty() const { return boundaries_.empty(); }
+  /// Cold code, links, and into the cache.
+  void finish(uint16_t last_byte);
+
+ private:
+  struct Branch {
+    size_t distance;
+    uint32_t target;
+  };
+
+  [[nodiscard]] uint32_t at() const { return start_ + static_cast<uint32_t>(out_.size()); }
+  [[nodiscard]] bool in_page(uint32_t target) const { return target >> kPageShift == page_.key.virtual_page; }
+  void jump_to(uint32_t cache_offset);
+  void resolve(const Branch& branch);
+  void emit_stub(Branch branch, uint32_t check);
+
+  TranslationCache& cache_;
+  CodePage& page_;
+  const Glue& glue_;
+  const TranslatorOptions& options_;
+  uint32_t start_;
+  Emitter out_;
+  std::vector<Boundary> boundaries_, entries_;
+  std::vector<Branch> branches_;
+  std::vector<std::pair<size_t, uint32_t>> declines_;  // site, eip
+  std::vector<SiteIndex> to_link_;
+
+  bool shadow_ = false;
+
+  uint32_t eip_ = 0;
+  const cpu::Instruction* instruction_ = nullptr;
+  const cpu::Encoding* encoding_ = nullptr;
+  size_t instruction_start_ = 0;
+  size_t branches_before_ = 0, declines_before_ = 0;
+};
+
+// The families. Each looks at builder.instruction() and emits, or declines.
+[[nodiscard]] Verdict translate_integer(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_stack(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_branch(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_string(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_vector(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_flags(UnitBuilder& builder);
+
+}  // namespace vitrine::translate
