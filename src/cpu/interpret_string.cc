@@ -3,8 +3,8 @@
 // A repeated instruction counts as one instruction for each iteration. It runs at most kRepeatChunk of them
 // at a time, and no more than the budget has left; when there are more to do it ends with EIP still at
 // itself, so that interrupts come in between. When instructions are single-stepped the chunk is one
-// iteration. A fault leaves the registers at the iteration that caused it. Where both strings lie in directly
-// accessible pages, MOVS and STOS go by the page.
+// iteration. A fault leaves the registers at the iteration that caused it. Where the strings lie in directly
+// accessible pages, MOVS and STOS go by the page, INS and OUTS by what the device moves in one go.
 #include <algorithm>
 #include <array>
 
@@ -47,6 +47,7 @@ template <typename T>
 
 template <typename T>
 struct Movs {
+  static constexpr bool kReachesDevices = false;  // in bulk()
   static bool once(Core& core, const Instruction& i) {
     T value;
     if (!load(core, i.segment, address_register(core, i, x86::kEsi), value)) return false;
@@ -60,6 +61,7 @@ struct Movs {
 
 template <typename T>
 struct Stos {
+  static constexpr bool kReachesDevices = false;  // in bulk()
   static bool once(Core& core, const Instruction& i) {
     if (!store(core, x86::kEs, address_register(core, i, x86::kEdi), core.get<T>(x86::kEax))) return false;
     advance(core, i, x86::kEdi, stride<T>(core));
@@ -70,6 +72,7 @@ struct Stos {
 
 template <typename T>
 struct Lods {
+  static constexpr bool kReachesDevices = false;  // in bulk()
   static bool once(Core& core, const Instruction& i) {
     T value;
     if (!load(core, i.segment, address_register(core, i, x86::kEsi), value)) return false;
@@ -108,6 +111,7 @@ struct Scas {
 
 template <typename T>
 struct Ins {
+  static constexpr bool kReachesDevices = true;  // in bulk()
   static bool permitted(Core& core) { return io_permitted(core, core.get<uint16_t>(x86::kEdx), sizeof(T)); }
   // The port is read only when the memory can be written.
   static bool once(Core& core, const Instruction& i) {
@@ -124,11 +128,12 @@ struct Ins {
     advance(core, i, x86::kEdi, stride<T>(core));
     return true;
   }
-  static uint32_t bulk(Core& /*core*/, const Instruction& /*i*/, uint32_t /*count*/) { return 0; }
+  static uint32_t bulk(Core& core, const Instruction& i, uint32_t count);
 };
 
 template <typename T>
 struct Outs {
+  static constexpr bool kReachesDevices = true;  // in bulk()
   static bool permitted(Core& core) { return io_permitted(core, core.get<uint16_t>(x86::kEdx), sizeof(T)); }
   static bool once(Core& core, const Instruction& i) {
     const auto port = core.get<uint16_t>(x86::kEdx);
@@ -141,7 +146,7 @@ struct Outs {
     advance(core, i, x86::kEsi, stride<T>(core));
     return true;
   }
-  static uint32_t bulk(Core& /*core*/, const Instruction& /*i*/, uint32_t /*count*/) { return 0; }
+  static uint32_t bulk(Core& core, const Instruction& i, uint32_t count);
 };
 
 // How many elements from `offset` upward lie in one directly accessible page, and where. Zero: none.
@@ -208,6 +213,37 @@ uint32_t Stos<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
   return count;
 }
 
+// INS and OUTS: what the device moves in one go. Permission was given before the first iteration; INS goes on
+// one by one where it comes from the map in memory, which the data may overwrite. With breakpoints
+// (watch_data) every access counts. The time that the device sees is that of the first iteration of a block:
+// the budget is taken off for all of it afterwards.
+
+template <typename T>
+uint32_t Ins<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
+  if ((core.state.eflags & x86::kDf) != 0 || core.watch_data || !io_permitted_by_level(core)) return 0;
+  uint8_t* to = nullptr;
+  count = direct_run<T, Access::Write>(core, i, x86::kEs, address_register(core, i, x86::kEdi), count, to);
+  if (count == 0) return 0;
+  fpu_leave(core);
+  const size_t moved =
+      core.env.ports.read_block(core.get<uint16_t>(x86::kEdx), sizeof(T), std::span(to, count * sizeof(T)));
+  advance(core, i, x86::kEdi, static_cast<uint32_t>(moved));
+  return static_cast<uint32_t>(moved / sizeof(T));
+}
+
+template <typename T>
+uint32_t Outs<T>::bulk(Core& core, const Instruction& i, uint32_t count) {
+  if ((core.state.eflags & x86::kDf) != 0 || core.watch_data) return 0;
+  uint8_t* from = nullptr;
+  count = direct_run<T, Access::Read>(core, i, i.segment, address_register(core, i, x86::kEsi), count, from);
+  if (count == 0) return 0;
+  fpu_leave(core);
+  const size_t moved = core.env.ports.write_block(core.get<uint16_t>(x86::kEdx), sizeof(T),
+                                                  std::span<const uint8_t>(from, count * sizeof(T)));
+  advance(core, i, x86::kEsi, static_cast<uint32_t>(moved));
+  return static_cast<uint32_t>(moved / sizeof(T));
+}
+
 // The instructions behind the current one in its block have been taken off the budget already.
 [[nodiscard]] uint32_t chunk_of(const Core& core, uint32_t count) {
   const bool stepping = (core.attention.load(std::memory_order_relaxed) & kAttentionStep) != 0;
@@ -254,13 +290,16 @@ bool repeat(Core& core, const Instruction& i) {
   bool completed = true;
   uint32_t done = 0;
   while (done < chunk) {
+    counted.beginning(done);
     const uint32_t bulk = Step::bulk(core, i, chunk - done);
     done += bulk;
-    if (bulk != 0) continue;
-    counted.beginning(done);
-    completed = Step::once(core, i);
-    if (!completed) break;
-    ++done;
+    if (bulk == 0) {
+      completed = Step::once(core, i);
+      if (!completed) break;
+      ++done;
+    } else if constexpr (!Step::kReachesDevices) {
+      continue;
+    }
     if (interrupted(core)) break;
   }
   set_address_register(core, i, x86::kEcx, count - done);

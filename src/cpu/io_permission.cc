@@ -5,10 +5,14 @@
 
 namespace vitrine::cpu {
 
-bool io_permitted(Core& core, uint16_t port, unsigned size) {
+bool io_permitted_by_level(const Core& core) {
   if (core.real_mode()) return true;
   // In virtual-8086 mode the map alone decides.
-  if (!core.v86_mode() && core.state.cpl <= core.iopl()) return true;
+  return !core.v86_mode() && core.state.cpl <= core.iopl();
+}
+
+bool io_permitted(Core& core, uint16_t port, unsigned size) {
+  if (io_permitted_by_level(core)) return true;
 
   const SegmentRegister& tss = core.state.tr;
   const bool has_map = x86::is_32bit_tss(tss.attributes) && x86::is_present(tss.attributes);

@@ -58,6 +58,8 @@ void deliver(Core& core, const Event& event);
 /// Whether IN, OUT, INS, OUTS may access `size` ports from `port` (IOPL, I/O permission bit map of the TSS,
 /// virtual-8086 mode). False: core.fault.
 [[nodiscard]] bool io_permitted(Core& core, uint16_t port, unsigned size);
+/// Whether the privilege level alone gives all ports, without the map of the task.
+[[nodiscard]] bool io_permitted_by_level(const Core& core);
 
 /// Result of a walk of the guest's page tables.
 struct Translation {
