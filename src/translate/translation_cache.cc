@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
 namespace vitrine::translate {
 
 Result<std::unique_ptr<TranslationCache>> TranslationCache::create(size_t size) {
-  return std::unique_ptr<TranslationCache>(new TranslationCache(TRY(CodeMemory::create(size))));
+  // Not within the new-expression, whose memory an error would leave behind.
+  CodeMemory memory = TRY(CodeMemory::create(size));
+  return std::unique_ptr<TranslationCache>(new TranslationCache(std::move(memory)));
 }
 
 size_t TranslationCache::Hash::operator()(const PageKey& key) const {

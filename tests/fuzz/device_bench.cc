@@ -178,12 +178,13 @@ void make_ide(DeviceBench& bench) {
     for (uint16_t port = base + 1; port < base + 6; ++port) bench.ports.write(port, 1, input.below(4));
     bench.ports.write(base + 7u, 1, input.any_of(kCommands));
   });
-  bench.add_event([&ide](FuzzInput& input) {  // REP INS and OUTS
+  bench.add_event([&bench, &ide](FuzzInput& input) {  // REP INS and OUTS
     std::array<uint8_t, 4096> block{};
-    const std::span<uint8_t> part = std::span(block).first(input.below(2048) * 2);
-    devices::IdeChannel& channel = ide.channel(input.below(2));
-    const uint16_t port = channel.ports().command;
-    (void)(input.flag() ? channel.read_port_block(port, part) : channel.write_port_block(port, part));
+    const unsigned size = input.flag() ? 2 : 4;
+    const std::span<uint8_t> part = std::span(block).first(input.below(1024) * size);
+    const uint16_t port = ide.channel(input.below(2)).ports().command;
+    (void)(input.flag() ? bench.ports.read_block(port, size, part)
+                        : bench.ports.write_block(port, size, part));
   });
   bench.add_event([&cdrom, &disc](FuzzInput& input) {
     if (input.flag()) return cdrom.press_eject();
