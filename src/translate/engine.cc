@@ -93,6 +93,7 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
   context_->jump_cache = reinterpret_cast<uint64_t>(jump_cache_.data());
+  forget_jumps();
   for (ReturnStack& stack : return_stacks_) {
     stack.memory =
         TRY(Mapping::create(kReturnStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS));
@@ -115,8 +116,15 @@ void Engine::reset_return_stacks() {
 void Engine::flush_translations() {
   cache_->flush();
   for (auto& [window, code] : window_code_) forget_code(code, 0, uint64_t{1} << (32 - kPageShift));
-  ::madvise(jump_cache_.data(), jump_cache_.size(), MADV_DONTNEED);
+  forget_jumps();
   reset_return_stacks();
+}
+
+void Engine::forget_jumps() {
+  ::madvise(jump_cache_.data(), jump_cache_.size(), MADV_DONTNEED);
+  // Zeros are an entry for address 0 on a page without code: no such page has the number that would match
+  // this.
+  reinterpret_cast<JumpEntry*>(jump_cache_.data())->negated_page = 1;
 }
 
 // ---- What the guest and the outside do to what we know.

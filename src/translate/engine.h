@@ -118,6 +118,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void forget_code(WindowCode& code, uint32_t first, uint64_t pages);
   void reset_return_stacks();
   void flush_translations();
+  void forget_jumps();
 
   [[nodiscard]] bool at_boundary(uint64_t rip, uint32_t& eip) const;
   void redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip);

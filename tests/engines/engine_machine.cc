@@ -1,0 +1,296 @@
+// See engine_machine.h.
+#include "engines/engine_machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "base/check.h"
+#include "cpu/processor_bus.h"
+#include "x86/control_registers.h"
+#include "x86/flags.h"
+#include "x86/registers.h"
+
+namespace vitrine::engines {
+namespace {
+
+using differential::MachineState;
+
+constexpr uint32_t kRamSize = 0x20000;
+constexpr uint32_t kPageDirectory = 0x0000, kUserTable = 0x1000, kKernelTable = 0x2000, kLowTable = 0x3000,
+                   kHighTable = 0x4000, kKernelPhysical = 0x5000, kTableEnd = 0x5000;
+constexpr uint32_t kCodePhysical = 0x10000, kDataPhysical = 0x12000, kReadOnlyPhysical = 0x14000,
+                   kSupervisorPhysical = 0x15000, kLastPhysical = 0x16000, kZeroPhysical = 0x17000,
+                   kTopPhysical = 0x18000, kEmptyPhysical = 0x10000000;
+constexpr uint32_t kGdt = kKernelBase, kTss = kKernelBase + 0x800, kIdt = kKernelBase + 0x1000,
+                   kHandlers = kKernelBase + 0x2000, kStackTop = kKernelBase + 0x4000;
+constexpr uint32_t kVectors = 256;
+
+constexpr uint32_t kPresent = 1, kWritable = 2, kUser = 4;
+constexpr uint16_t kKernelCode = 0x08, kKernelData = 0x10, kUserCode = 0x23, kUserData = 0x2b, kTask = 0x30;
+constexpr uint32_t kFlat = 0x00cf0000;
+constexpr uint32_t kAttributesTss = 0x00008b00;
+constexpr std::chrono::seconds kPatience{2};
+
+cpu::SegmentRegister flat(uint16_t selector, uint32_t attributes) {
+  return {selector, attributes, 0, 0xffffffff};
+}
+
+void from_unit(const MachineState& state, cpu::FloatingPointState& fpu) {
+  const uint8_t* unit = state.unit.data();
+  std::memcpy(&fpu.control, unit, 2);
+  std::memcpy(&fpu.status, unit + 2, 2);
+  std::memcpy(&fpu.opcode, unit + 6, 2);
+  std::memcpy(&fpu.instruction_pointer, unit + 8, 4);
+  std::memcpy(&fpu.data_pointer, unit + 16, 4);
+  std::memcpy(&fpu.mxcsr, unit + 24, 4);
+  fpu.instruction_segment = fpu.data_segment = 0;
+  fpu.tag = 0;
+  for (unsigned n = 0; n < 8; ++n) {
+    if ((unit[4] >> n & 1) == 0) fpu.tag |= static_cast<uint16_t>(3u << 2 * n);
+    std::memcpy(fpu.registers[((fpu.status >> 11) + n) & 7].data(), unit + 32 + 16 * n, 10);
+  }
+  std::memcpy(fpu.xmm.data(), unit + 160, 128);
+}
+
+void to_unit(const cpu::FloatingPointState& fpu, MachineState& state) {
+  uint8_t* unit = state.unit.data();
+  state.unit.fill(0);
+  std::memcpy(unit, &fpu.control, 2);
+  std::memcpy(unit + 2, &fpu.status, 2);
+  std::memcpy(unit + 24, &fpu.mxcsr, 4);
+  for (unsigned n = 0; n < 8; ++n) {
+    if ((fpu.tag >> 2 * n & 3) != 3) unit[4] |= static_cast<uint8_t>(1u << n);
+    std::memcpy(unit + 32 + 16 * n, fpu.registers[((fpu.status >> 11) + n) & 7].data(), 10);
+  }
+  std::memcpy(unit + 160, fpu.xmm.data(), 128);
+}
+
+}  // namespace
+
+class EngineMachine::Bus : public cpu::ProcessorBus {
+ public:
+  std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override { return std::nullopt; }
+  uint64_t time_stamp(unsigned /*vcpu*/) override { return 0; }
+  bool set_apic_base(unsigned /*vcpu*/, uint64_t /*value*/) override { return false; }
+  void set_tsc_deadline(unsigned /*vcpu*/, uint64_t /*value*/) override {}
+  uint64_t tsc_deadline(unsigned /*vcpu*/) override { return 0; }
+  void set_ferr(unsigned /*vcpu*/, bool /*level*/) override {}
+};
+
+EngineMachine::~EngineMachine() {
+  vcpu_->set_native_engine(nullptr);
+}
+
+EngineMachine::EngineMachine(EngineUsed engine) : bus_(std::make_unique<Bus>()), image_(kRamSize) {
+  auto ram = memory::RamBlock::create("engines", kRamSize);
+  CHECK(ram.has_value(), "{}", ram.error().message());
+  ram_ = std::move(*ram);
+  map_.add(memory::Placement::ram(PhysicalAddress(0), kRamSize, *ram_, 0));
+  auto model = cpu::CpuModel::create("max");
+  CHECK(model.has_value(), "{}", model.error().message());
+  model_ = std::move(*model);
+  vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{map_, ports_, *bus_, *model_, 0});
+  build_tables();
+  if (engine == EngineUsed::None) return;
+  translate::EngineOptions options;
+  options.code_size = size_t{4} << 20;  // so that it is emptied now and then
+  if (engine == EngineUsed::Trap) options.privileged = translate::PrivilegedPolicy::Trap;
+  auto made = translate::Engine::create(map_, *model_, options);
+  CHECK(made.has_value(), "{}", made.error().message());
+  engine_ = std::move(*made);
+  vcpu_->set_native_engine(engine_.get());
+}
+
+void EngineMachine::set_word(std::vector<uint8_t>& image, uint32_t physical, uint32_t value) const {
+  std::memcpy(image.data() + physical, &value, 4);
+}
+
+void EngineMachine::build_tables() {
+  const auto word = [&](uint32_t at, uint32_t value) { set_word(image_, at, value); };
+  constexpr uint32_t kAll = kPresent | kWritable | kUser;
+  for (const auto& [address, table] : {std::pair{kCodeBase, kUserTable}, std::pair{kKernelBase, kKernelTable},
+                                       std::pair{0u, kLowTable}, std::pair{0xfffff000u, kHighTable}})
+    word(kPageDirectory + (address >> 22) * 4, table | kAll);
+  const auto page = [&](uint32_t table, uint32_t address, uint32_t entry) {
+    word(table + (address >> 12 & 0x3ff) * 4, entry);
+  };
+  for (uint32_t n = 0; n < 0x2000; n += 0x1000) {
+    page(kUserTable, kCodeBase + n, (kCodePhysical + n) | kAll);
+    page(kUserTable, kDataBase + n, (kDataPhysical + n) | kAll);
+  }
+  page(kUserTable, kCodeAlias, kCodePhysical | kAll);
+  page(kUserTable, kReadOnlyPage, kReadOnlyPhysical | kPresent | kUser);
+  page(kUserTable, kSupervisorPage, kSupervisorPhysical | kPresent | kWritable);
+  page(kUserTable, kEmptyPage, kEmptyPhysical | kAll);
+  page(kUserTable, kLastPage, kLastPhysical | kAll);
+  page(kLowTable, 0, kZeroPhysical | kAll);
+  page(kHighTable, 0xfffff000, kTopPhysical | kAll);
+  for (uint32_t n = 0; n < 0x4000; n += 0x1000)
+    page(kKernelTable, kKernelBase + n, (kKernelPhysical + n) | kPresent | kWritable);
+
+  const auto descriptor = [&](uint16_t selector, uint32_t low, uint32_t high) {
+    word(kKernelPhysical + (selector & ~7u), low);
+    word(kKernelPhysical + (selector & ~7u) + 4, high);
+  };
+  descriptor(kKernelCode, 0xffff, kFlat | 0x9b00);
+  descriptor(kKernelData, 0xffff, kFlat | 0x9300);
+  descriptor(kUserCode, 0xffff, kFlat | 0xfb00);
+  descriptor(kUserData, 0xffff, kFlat | 0xf300);
+  descriptor(kTask, (kTss & 0xffff) << 16 | 0x67, (kTss & 0xff000000) | (kTss >> 16 & 0xff) | 0x8b00);
+  word(kKernelPhysical + 0x800 + 4, kStackTop);
+  word(kKernelPhysical + 0x800 + 8, kKernelData);
+  word(kKernelPhysical + 0x800 + 0x64, 0x00680000);  // no I/O permission bit map
+  for (uint32_t vector = 0; vector < kVectors; ++vector) {
+    const uint32_t handler = kHandlers + vector;
+    const bool user = vector == 3 || vector == 4 || vector == 0x80;
+    word(kKernelPhysical + 0x1000 + 8 * vector, uint32_t{kKernelCode} << 16 | (handler & 0xffff));
+    word(kKernelPhysical + 0x1000 + 8 * vector + 4, (handler & 0xffff0000) | (user ? 0xee00 : 0x8e00));
+    image_[kKernelPhysical + 0x2000 + vector] = 0xf4;  // hlt
+  }
+}
+
+// Only what differs, and in the way that tells whoever watches.
+void EngineMachine::put(uint32_t physical, std::span<const uint8_t> bytes) {
+  constexpr uint32_t kPiece = 64;
+  for (uint32_t at = 0; at < bytes.size(); at += kPiece) {
+    const auto piece = bytes.subspan(at, std::min<size_t>(kPiece, bytes.size() - at));
+    if (std::memcmp(ram_->data() + physical + at, piece.data(), piece.size()) != 0)
+      map_.write(PhysicalAddress(physical + at), piece);
+  }
+}
+
+void EngineMachine::restore(const Program& program) {
+  std::vector<uint8_t> image = image_;
+  const size_t code_size = std::min<size_t>(program.code.size(), kCodeSize);
+  std::memset(image.data() + kCodePhysical, 0xcc, kCodeSize);
+  std::memcpy(image.data() + kCodePhysical, program.code.data(), code_size);
+  std::memcpy(image.data() + kDataPhysical, program.data.data(),
+              std::min<size_t>(program.data.size(), 0x2000));
+  const uint32_t limit = program.fs_limit;
+  const bool pages = limit > 0xfffff;
+  const uint32_t units = pages ? limit >> 12 : limit;
+  const uint32_t fs = kKernelPhysical + (kFsSelector & ~7u);
+  set_word(image, fs, program.fs_base << 16 | (units & 0xffff));
+  set_word(image, fs + 4,
+           (program.fs_base & 0xff000000) | (program.fs_base >> 16 & 0xff) | (units & 0xf0000) |
+               (pages ? 0xc0f300 : 0x40f300));
+  put(0, image);
+}
+
+Ending EngineMachine::run(const Program& program, uint64_t budget) {
+  restore(program);
+  cpu::CpuState& state = vcpu_->state();
+  vcpu_->reset();
+  state.cr0 =
+      x86::kCr0Pg | x86::kCr0Wp | x86::kCr0Ne | x86::kCr0Et | x86::kCr0Mp | x86::kCr0Pe | program.cr0_set;
+  state.cr2 = 0;
+  state.cr3 = kPageDirectory;
+  state.cr4 = (x86::kCr4Osfxsr | x86::kCr4Osxmmexcpt) & ~program.cr4_clear;
+  const bool user = program.privilege == Privilege::User;
+  state.cpl = user ? 3 : 0;
+  state.segments.fill(user ? flat(kUserData, 0x00c0f300) : flat(kKernelData, 0x00c09300));
+  state.segments[x86::kCs] = user ? flat(kUserCode, 0x00c0fb00) : flat(kKernelCode, 0x00c09b00);
+  const bool pages = program.fs_limit > 0xfffff;
+  state.segments[x86::kFs] = {kFsSelector, pages ? 0x00c0f300u : 0x0040f300u, program.fs_base,
+                              program.fs_limit};
+  if (program.ds_attributes != 0) state.segments[x86::kDs].attributes = program.ds_attributes;
+  state.gdtr = {kGdt, 0x3f};
+  state.idtr = {kIdt, kVectors * 8 - 1};
+  state.tr = {kTask, kAttributesTss, kTss, 0x67};
+  std::copy_n(program.state.gpr.begin(), 8, state.gpr.begin());
+  state.eip = program.state.eip;
+  state.eflags = program.state.eflags;
+  from_unit(program.state, state.fpu);
+  vcpu_->state_changed();
+
+  if (engine_) engine_->set_alarm(std::chrono::nanoseconds(kPatience).count());
+  const cpu::Exit exit = vcpu_->run(budget);
+  Ending ending;
+  ending.reason = exit.reason;
+  std::copy_n(state.gpr.begin(), 8, ending.state.gpr.begin());
+  ending.state.eip = state.eip;
+  ending.state.eflags = state.eflags;
+  to_unit(state.fpu, ending.state);
+  for (unsigned n = 0; n < 6; ++n) ending.selectors[n] = state.segments[n].selector;
+  ending.cr0 = state.cr0;
+  ending.cr2 = state.cr2;
+  ending.cpl = state.cpl;
+  return ending;
+}
+
+std::span<const uint8_t> EngineMachine::memory() const {
+  return {ram_->data(), kRamSize};
+}
+
+std::string EngineMachine::describe(const Ending& ending) const {
+  std::string text = fmt::format("{}, eip {:x}", cpu::name(ending.reason), ending.state.eip);
+  const uint32_t vector = ending.state.eip - kHandlers - 1;
+  if (vector >= kVectors) return text;
+  text += fmt::format(", vector {:#x}, cr2 {:x}, stack", vector, ending.cr2);
+  const uint32_t esp = ending.state.gpr[x86::kEsp];
+  for (unsigned n = 0; n < 4; ++n) {
+    uint32_t value = 0;
+    if (vcpu_->debug_read(VirtualAddress(esp + 4 * n), {reinterpret_cast<uint8_t*>(&value), sizeof value}))
+      text += fmt::format(" {:x}", value);
+  }
+  return text;
+}
+
+namespace {
+
+unsigned top(const Ending& ending) {
+  return ending.state.unit[3] >> 3 & 7;
+}
+
+/// The host leaves x87 mode (TOP becomes 0) before an MMX instruction's memory access; when that faults
+/// nothing else tells, and the instruction does it anyway when it is executed again.
+bool left_x87_mode(const Ending& expected, const Ending& ending) {
+  const uint32_t vector = expected.state.eip - kHandlers - 1;
+  return (vector == 13 || vector == 14) && top(expected) != 0 && top(ending) == 0;
+}
+
+}  // namespace
+
+std::string difference(const EngineMachine& expected_machine, const Ending& expected,
+                       const EngineMachine& machine, const Ending& ending) {
+  std::string text;
+  const auto number = [&](std::string_view what, uint32_t wanted, uint32_t got) {
+    if (wanted != got) text += fmt::format("  {}: {:x}, with the engine {:x}\n", what, wanted, got);
+  };
+  static constexpr const char* kNames[8] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"};
+  number("exit", static_cast<uint32_t>(expected.reason), static_cast<uint32_t>(ending.reason));
+  for (unsigned n = 0; n < 8; ++n) number(kNames[n], expected.state.gpr[n], ending.state.gpr[n]);
+  number("eip", expected.state.eip, ending.state.eip);
+  number("eflags", expected.state.eflags, ending.state.eflags);
+  number("cr0", expected.cr0, ending.cr0);
+  number("cr2", expected.cr2, ending.cr2);
+  number("cpl", expected.cpl, ending.cpl);
+  for (unsigned n = 0; n < 6; ++n)
+    number(fmt::format("segment {}", n), expected.selectors[n], ending.selectors[n]);
+  const bool ignore_x87 = left_x87_mode(expected, ending);
+  for (size_t n = 0; n < differential::kUnitSize; n += 2) {
+    if (ignore_x87 && (n == 2 || n == 4 || (n >= 32 && n < 160))) continue;
+    uint16_t wanted = 0, got = 0;
+    std::memcpy(&wanted, expected.state.unit.data() + n, 2);
+    std::memcpy(&got, ending.state.unit.data() + n, 2);
+    number(fmt::format("fxsave image +{}", n), wanted, got);
+  }
+  const auto wanted = expected_machine.memory(), got = machine.memory();
+  unsigned shown = 0;
+  for (size_t at = 0; at < wanted.size(); at += 4) {
+    uint32_t a = 0, b = 0;
+    std::memcpy(&a, wanted.data() + at, 4);
+    std::memcpy(&b, got.data() + at, 4);
+    if (at < kTableEnd) a &= ~0x60u, b &= ~0x60u;
+    if (a != b && shown++ < 8) number(fmt::format("memory at {:x}", at), a, b);
+  }
+  if (!text.empty())
+    text += fmt::format("  interpreter: {}\n  engine:      {}\n", expected_machine.describe(expected),
+                        machine.describe(ending));
+  return text;
+}
+
+}  // namespace vitrine::engines

@@ -1,0 +1,94 @@
+// A small machine for comparing engines: RAM, page tables, descriptor tables and handlers that halt. Two of
+// them, one with a native engine and one without, run the same code and must end in the same state. It has no
+// devices.
+//
+//   20000000  code, two pages           20010000  data, two pages; behind them read-only, absent, supervisor,
+//   20008000  the first code page again           nothing behind (reads as ones), writable
+//   00000000, fffff000  writable        31340000  GDT, TSS | IDT | handlers | stack: supervisor only
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cpu/vcpu.h"
+#include "differential/test_case.h"
+#include "memory/physical_map.h"
+#include "memory/port_map.h"
+#include "memory/ram_block.h"
+#include "translate/engine.h"
+
+namespace vitrine::engines {
+
+using differential::kCodeBase;
+using differential::kDataBase;
+
+inline constexpr uint32_t kCodeSize = 0x2000, kCodeAlias = kCodeBase + 0x8000;
+inline constexpr uint32_t kReadOnlyPage = kDataBase + 0x2000, kAbsentPage = kDataBase + 0x3000,
+                          kSupervisorPage = kDataBase + 0x4000, kEmptyPage = kDataBase + 0x5000,
+                          kLastPage = kDataBase + 0x6000;
+inline constexpr uint32_t kKernelBase = 0x31340000;
+
+enum class EngineUsed : uint8_t { None, Translate, Trap };
+enum class Privilege : uint8_t { Supervisor, User };
+
+/// What a run begins with.
+struct Program {
+  differential::MachineState state;
+  Privilege privilege = Privilege::User;
+  std::vector<uint8_t> code;  ///< At kCodeBase; INT3 behind it.
+  std::vector<uint8_t> data;  ///< At kDataBase, two pages; zeros behind it.
+  uint32_t cr0_set = 0, cr4_clear = 0;
+  uint32_t fs_base = 0, fs_limit = 0xffffffff;  ///< FS is kFsSelector; its descriptor says this, too.
+  uint32_t ds_attributes = 0;                   ///< Not 0: instead of those of a flat writable segment.
+};
+
+inline constexpr uint16_t kFsSelector = 0x3b;
+
+struct Ending {
+  cpu::ExitReason reason = cpu::ExitReason::BudgetSpent;
+  differential::MachineState state;
+  std::array<uint16_t, 6> selectors{};
+  uint32_t cr0 = 0, cr2 = 0;
+  uint8_t cpl = 0;
+};
+
+class EngineMachine {
+ public:
+  explicit EngineMachine(EngineUsed engine);
+  ~EngineMachine();
+
+  /// Runs until the machine halts, or for so many instructions (the interpreter) or two seconds (others).
+  [[nodiscard]] Ending run(const Program& program, uint64_t budget);
+  /// All of its memory; accessed and dirty bits are in it.
+  [[nodiscard]] std::span<const uint8_t> memory() const;
+  [[nodiscard]] const translate::Engine* engine() const { return engine_.get(); }
+  [[nodiscard]] const cpu::CpuModel& model() const { return *model_; }
+  /// What happened, from the stack of the handler: vector, error code, EIP. For messages.
+  [[nodiscard]] std::string describe(const Ending& ending) const;
+
+ private:
+  class Bus;
+
+  void build_tables();
+  void restore(const Program& program);
+  void put(uint32_t physical, std::span<const uint8_t> bytes);
+  void set_word(std::vector<uint8_t>& image, uint32_t physical, uint32_t value) const;
+
+  std::unique_ptr<memory::RamBlock> ram_;
+  memory::PhysicalMap map_;
+  memory::PortMap ports_;
+  std::unique_ptr<Bus> bus_;
+  std::optional<cpu::CpuModel> model_;
+  std::unique_ptr<cpu::Vcpu> vcpu_;
+  std::unique_ptr<translate::Engine> engine_;
+  std::vector<uint8_t> image_;  // what memory is at the start
+};
+
+/// Empty when the runs ended alike.
+[[nodiscard]] std::string difference(const EngineMachine& expected_machine, const Ending& expected,
+                                     const EngineMachine& machine, const Ending& ending);
+
+}  // namespace vitrine::engines
