@@ -33,8 +33,7 @@ main:
   cli
   movl $0x14, kIoApic
   movl $0x10700, kIoApic + 0x10
-  pic_byte 0x21, 0xfe
-  count_down
+  pic_byte 0x21, 0xfe         /* the PIT's output is high still, and its request waits */
   sti
   wait_for seen, 2
   cli

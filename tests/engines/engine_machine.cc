@@ -206,8 +206,12 @@ Ending EngineMachine::run(const Program& program, uint64_t budget) {
   from_unit(program.state, state.fpu);
   vcpu_->state_changed();
 
-  if (engine_) engine_->set_alarm(std::chrono::nanoseconds(kPatience).count());
-  const cpu::Exit exit = vcpu_->run(budget);
+  const auto go = [&] {
+    if (engine_) engine_->set_alarm(std::chrono::nanoseconds(kPatience).count());
+    return vcpu_->run(budget);
+  };
+  cpu::Exit exit = go();
+  if (exit.reason == cpu::ExitReason::Kicked) exit = go();  // perhaps the host itself stood still
   Ending ending;
   ending.reason = exit.reason;
   std::copy_n(state.gpr.begin(), 8, ending.state.gpr.begin());

@@ -168,7 +168,7 @@ void for_seconds(double seconds, F&& body) {
 // Every form once at least, with memory operands wherever the generator puts them.
 TEST_P(Streams, SingleInstructions) {
   unsigned next = 0;
-  for_seconds(1.5, [&] {
+  for_seconds(0.5, [&] {
     do {
       const differential::TestCase test = generator_.make(next);
       Program program = start();
@@ -228,7 +228,7 @@ TEST_P(Streams, Sequences) {
                                                               {0x66, 0x54},
                                                               {0x66, 0x5c},
                                                               {0x0f, 0xcc}};
-  for_seconds(2, [&] {
+  for_seconds(0.7, [&] {
     Program program = start();
     const uint32_t at = chance(50) ? 0x100 : 0x1000 - below(120);
     program.code.assign(at, 0xcc);
@@ -269,7 +269,7 @@ TEST_P(Streams, Bytes) {
                                         0x4f, 0xc4, 0xc5, 0x62, 0x0f, 0x0f, 0x0f, 0x38, 0x3a, 0xcd,
                                         0xea, 0x9a, 0x34, 0x05, 0x8e, 0x8c, 0xff, 0xf7, 0xa4, 0xa5,
                                         0xab, 0xaf, 0xa7, 0xae, 0x01, 0xc7, 0xe8, 0xeb, 0xc3};
-  for_seconds(2, [&] {
+  for_seconds(0.7, [&] {
     Program program = start();
     const differential::TestCase test = generator_.make_bytes();
     program.state = test.before;
