@@ -124,6 +124,7 @@ struct Core {
       0;  ///< Where a failed ending function's fault returns to: its own EIP, unless it says otherwise.
   Operation last_operation = Operation::Invalid;  ///< Of the last ending function.
   DebugRequests debug;
+  bool fpu_held = false;  ///< state.fpu is out of date: the native engine has it (NativeEngine::return_fpu).
   NativeEngine* native = nullptr;  ///< Runs what it can; null: everything is interpreted.
   Observer* observer = nullptr;    ///< Hears of events; null: nobody.
   std::optional<VirtualAddress> watchpoint_hit;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "cpu/block_flow.h"
 #include "cpu/fpu_state.h"
+#include "cpu/native_engine.h"
 
 namespace vitrine::cpu {
 namespace {
@@ -167,6 +168,7 @@ void fpu_enter(Core& core) {
 }
 
 void fpu_leave(Core& core) {
+  if (core.fpu_held) core.native->return_fpu(core);
   if (core.host_unit != nullptr && core.host_unit->resident) save_unit(core);
 }
 

@@ -14,6 +14,7 @@
 
 #include "cpu/core.h"
 #include "cpu/dispatch.h"
+#include "cpu/fpu_state.h"
 #include "cpu/host_code.h"
 #include "x86/control_registers.h"
 
@@ -94,6 +95,8 @@ void update_ferr(Core& core);
 [[nodiscard]] inline bool x87_begin(Core& core) {
   if ((core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) != 0) [[unlikely]]
     return core.raise(x86::Vector::DeviceNotAvailable);
+  if (core.fpu_held) [[unlikely]]
+    fpu_leave(core);
   HostUnit& unit = *core.host_unit;
   if (!unit.resident) [[unlikely]]
     load_unit(core);
@@ -115,6 +118,8 @@ void update_ferr(Core& core);
     return core.raise(x86::Vector::InvalidOpcode);
   if ((core.state.cr0 & x86::kCr0Ts) != 0) [[unlikely]]
     return core.raise(x86::Vector::DeviceNotAvailable);
+  if (core.fpu_held) [[unlikely]]
+    fpu_leave(core);
   return true;
 }
 

@@ -141,6 +141,8 @@ bool to_memory(Core& core, const Instruction& i) {
 
 bool no_wait_begin(Core& core) {
   if ((core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) != 0) return core.raise(Vector::DeviceNotAvailable);
+  if (core.fpu_held) [[unlikely]]
+    fpu_leave(core);
   return true;
 }
 
@@ -188,6 +190,8 @@ bool no_operation(Core& core, const Instruction& /*i*/) {
 }
 
 bool fwait(Core& core, const Instruction& /*i*/) {
+  if (core.fpu_held) [[unlikely]]
+    fpu_leave(core);
   constexpr uint32_t kMonitored = x86::kCr0Mp | x86::kCr0Ts;
   if ((core.state.cr0 & kMonitored) == kMonitored) return core.raise(Vector::DeviceNotAvailable);
   if (!core.host_unit->resident) load_unit(core);

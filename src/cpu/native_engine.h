@@ -34,6 +34,8 @@ class NativeEngine {
 
   /// `linear` matters for a page only.
   virtual void invalidated(Invalidation what, uint32_t linear) = 0;
+  /// Brings core.state.fpu up to date and clears core.fpu_held, which run() may leave set.
+  virtual void return_fpu(Core& core) = 0;
   /// After OneInstruction: what that was.
   virtual void interpreted(Operation operation) = 0;
   /// From other threads or signal handlers: makes run() return soon. core.attention says why.

@@ -1,5 +1,6 @@
 // State after power-on, RESET# and INIT. SDM Vol. 3A, table "IA-32 and Intel 64 Processor States Following
 // Power-up, Reset, or INIT".
+#include "cpu/fpu_state.h"
 #include "cpu/system.h"
 #include "x86/control_registers.h"
 #include "x86/descriptors.h"
@@ -50,6 +51,7 @@ void reset_registers(CpuState& state, uint32_t signature) {
 }  // namespace
 
 void reset_state(Core& core, ResetKind kind) {
+  if (core.fpu_held) fpu_leave(core);
   CpuState& state = core.state;
   const uint32_t signature = core.env.model.cpuid(1, 0).eax;
   if (kind == ResetKind::PowerOn) {

@@ -54,7 +54,8 @@ Result<void> Processors::use_engine(EngineKind kind) {
   if (kind == EngineKind::Interpret) return {};
   const translate::EngineOptions options{.privileged = kind == EngineKind::Trap
                                                            ? translate::PrivilegedPolicy::Trap
-                                                           : translate::PrivilegedPolicy::CallOut};
+                                                           : translate::PrivilegedPolicy::CallOut,
+                                         .pause_ends_turn = units_.size() > 1};
   for (auto& unit : units_) {
     unit->engine = TRY(translate::Engine::create(env_.memory, env_.model, options));
     unit->vcpu->set_native_engine(unit->engine.get());

@@ -89,11 +89,13 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
   glue_ = make_glue(out, {.bmi2 = bmi2_});
   cache_->keep_below((glue_.end + 63) & ~63u);
   translator_ = std::make_unique<Translator>(
-      model, *cache_, glue_, TranslatorOptions{.privileged = options.privileged, .bmi2 = bmi2_});
+      model, *cache_, glue_, TranslatorOptions{.privileged = options.privileged,
+                                              .bmi2 = bmi2_,
+                                              .pause_ends_turn = options.pause_ends_turn});
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
   context_->jump_cache = reinterpret_cast<uint64_t>(jump_cache_.data());
-  forget_jumps();
+  clear_jump_cache();
   for (ReturnStack& stack : return_stacks_) {
     stack.memory =
         TRY(Mapping::create(kReturnStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS));
@@ -116,15 +118,14 @@ void Engine::reset_return_stacks() {
 void Engine::flush_translations() {
   cache_->flush();
   for (auto& [window, code] : window_code_) forget_code(code, 0, uint64_t{1} << (32 - kPageShift));
-  forget_jumps();
+  clear_jump_cache();
   reset_return_stacks();
 }
 
-void Engine::forget_jumps() {
+void Engine::clear_jump_cache() {
   ::madvise(jump_cache_.data(), jump_cache_.size(), MADV_DONTNEED);
-  // Zeros are an entry for address 0 on a page without code: no such page has the number that would match
-  // this.
-  reinterpret_cast<JumpEntry*>(jump_cache_.data())->negated_page = 1;
+  // An empty entry would match address 0 in a window that shows no code there.
+  reinterpret_cast<JumpEntry*>(jump_cache_.data())[0].negated_eip = 1;
 }
 
 // ---- What the guest and the outside do to what we know.
@@ -164,6 +165,11 @@ uint8_t Engine::watched_bytes_written(memory::RamBlock& block, uint64_t page, ui
                                       uint8_t watches) {
   constexpr auto kOurs = static_cast<uint8_t>(memory::Watch::Translated);
   if ((watches & kOurs) == 0) return 0;
+  forget_units(block, page, offset, size);
+  return cache_->has_code(block, page) ? kOurs : 0;
+}
+
+void Engine::forget_units(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size) {
   for (const auto& [code_page, old_id] : cache_->drop(block, page, offset, size)) {
     const PageKey& key = code_page->key;
     for (auto& [window, code] : window_code_) {
@@ -172,7 +178,6 @@ uint8_t Engine::watched_bytes_written(memory::RamBlock& block, uint64_t page, ui
     }
     reset_return_stacks();
   }
-  return cache_->has_code(block, page) ? kOurs : 0;
 }
 
 void Engine::set_alarm(Nanoseconds after) {
@@ -218,8 +223,9 @@ void Engine::choose_window(Core& core) {
     reset_return_stacks();
   }
   mode_ = mode_of(core);
-  window_ = &spaces_->window(privilege_of(mode_));
-  window_code_now_ = &window_code_[window_];
+  paging::ShadowWindow* const window = &spaces_->window(privilege_of(mode_));
+  if (window != window_) window_code_now_ = &window_code_[window];
+  window_ = window;
   context_->window = reinterpret_cast<uint64_t>(window_->base().value);
   context_->code_map = reinterpret_cast<uint64_t>(code_map(mode_));
   set_gs_base(context_->window);
@@ -243,7 +249,7 @@ uint32_t* Engine::code_map(CodePrivilege mode) {
 }
 
 void Engine::enter_state(Core& core) {
-  cpu::fpu_leave(core);
+  if (!core.fpu_held) cpu::fpu_leave(core);
   GuestContext& c = *context_;
   const cpu::CpuState& state = core.state;
   std::copy_n(state.gpr.begin(), c.gpr.size(), c.gpr.begin());
@@ -257,6 +263,7 @@ void Engine::enter_state(Core& core) {
     c.segment_base[n] = unlimited(core.views[n]) ? reinterpret_cast<uint64_t>(&c.bases[n]) : 0;
   }
   choose_window(core);
+  unload_fpu();
   if (mode_ == CodePrivilege::UserWithFpu) load_fpu(core);
 }
 
@@ -265,25 +272,29 @@ void Engine::leave_state(Core& core) {
   cpu::CpuState& state = core.state;
   std::copy_n(c.gpr.begin(), c.gpr.size(), state.gpr.begin());
   state.eflags = (static_cast<uint32_t>(c.rflags) & kHostFlags) | c.interrupt_flag | c.system_flags;
-  unload_fpu(core);
 }
 
 void Engine::load_fpu(Core& core) {
   GuestContext& c = *context_;
-  if (c.fpu_loaded != 0) return;
-  to_image(core.state.fpu, c.fpu_image);
+  if (!core.fpu_held) to_image(core.state.fpu, c.fpu_image);
+  core.fpu_held = true;
   c.fpu_loaded = 1;
   c.x87_absent = (core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) != 0 ? 1 : 0;
   c.sse_absent = c.x87_absent != 0 || (core.state.cr4 & x86::kCr4Osfxsr) == 0 ? 1 : 0;
 }
 
-void Engine::unload_fpu(Core& core) {
+// The state stays in the image; translated code has to ask for it.
+void Engine::unload_fpu() {
+  context_->fpu_loaded = 0;
+  context_->x87_absent = context_->sse_absent = 1;
+}
+
+void Engine::return_fpu(Core& core) {
   GuestContext& c = *context_;
-  if (c.fpu_loaded == 0) return;
+  core.fpu_held = false;
+  unload_fpu();
   cpu::FloatingPointState& fpu = core.state.fpu;
   const uint64_t instruction = from_image(c.fpu_image, fpu);
-  c.fpu_loaded = 0;
-  c.x87_absent = c.sse_absent = 1;
   if (!cache_->memory().contains(instruction)) return;
   // The host's record of the last x87 instruction is an address of translated code.
   const uint32_t offset = cache_->memory().offset_of(instruction);
@@ -341,7 +352,8 @@ Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
     auto* const block = const_cast<memory::RamBlock*>(page->key.block);
     memory_.watch(*block, page->key.page, memory::Watch::Translated);
     ++counters_.translations;
-    if (!translator_->translate(core, *page, block->data() + (page->key.page << kPageShift), eip))
+    if (!translator_->translate(core, *page, bytes_of(*page), eip) &&
+        !translate_crossing(core, *page, eip, lookup))
       return lookup;
     found = page->entries.find(offset);
     CHECK(found != page->entries.end());
@@ -350,6 +362,36 @@ Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
   lookup.code = cache_->memory().executable(found->second);
   lookup.page = page;
   return lookup;
+}
+
+bool Engine::translate_crossing(Core& core, CodePage& page, uint32_t eip, Lookup& lookup) {
+  CodePage* const next = code_page(core, (eip | kPageMask) + 1, lookup);
+  if (next == nullptr) return false;
+  memory_.watch(*const_cast<memory::RamBlock*>(next->key.block), next->key.page, memory::Watch::Translated);
+  translator_->translate_crossing(core, page, bytes_of(page), *next, bytes_of(*next), eip);
+  return true;
+}
+
+// The window does not know the second page of an instruction, or it is another one by now.
+void Engine::renew_crossing(Core& core, uint32_t eip) {
+  Lookup lookup;
+  CodePage* const page = code_page(core, eip, lookup);
+  if (page == nullptr) return;
+  const auto entry = page->entries.find(static_cast<uint16_t>(eip & kPageMask));
+  if (entry == page->entries.end()) return;
+  const Unit* const unit = cache_->unit_at(entry->second);
+  const CodePage* const next = code_page(core, (eip | kPageMask) + 1, lookup);
+  if (lookup.status == Lookup::Status::Fault) core.faulted = false;  // Whoever looks it up finds out.
+  if (next == unit->tail_page && next != nullptr && next->id == unit->tail_id) return;
+  forget_units(*const_cast<memory::RamBlock*>(page->key.block), page->key.page, eip & kPageMask, 1);
+}
+
+const void* Engine::find_jump(uint32_t eip) const {
+  const JumpEntry& entry = reinterpret_cast<const JumpEntry*>(jump_cache_.data())[eip & (kJumpEntries - 1)];
+  const auto* const map = reinterpret_cast<const uint32_t*>(context_->code_map);
+  const bool same = entry.negated_eip == 0 - eip && entry.negated_page == 0 - map[eip >> kPageShift] &&
+                    entry.negated_page != 0;
+  return same ? reinterpret_cast<const void*>(entry.code) : nullptr;
 }
 
 void Engine::remember_jump(const Lookup& lookup, uint32_t eip) {
@@ -388,7 +430,9 @@ Engine::Outcome Engine::run(Core& core) {
   for (;;) {
     if (core.attention.load(std::memory_order_acquire) != 0) break;
     const uint64_t flushes = cache_->counters().flushes;
-    const Lookup lookup = look_up(core, eip);
+    const bool to_link = reason == Leave::Link || reason == Leave::Indirect;
+    const void* known = to_link ? nullptr : find_jump(eip);
+    const Lookup lookup = known != nullptr ? Lookup{Lookup::Status::Found, known, nullptr} : look_up(core, eip);
     if (lookup.status == Lookup::Status::Fault) break;
     if (lookup.status == Lookup::Status::Interpret) {
       outcome = Outcome::OneInstruction;
@@ -396,7 +440,7 @@ Engine::Outcome Engine::run(Core& core) {
     }
     if (flushes == cache_->counters().flushes) {
       if (reason == Leave::Link) cache_->link(c.site, *lookup.page);
-      if (reason == Leave::Indirect) remember_jump(lookup, eip);
+      else if (known == nullptr) remember_jump(lookup, eip);
     }
     ++counters_.entries;
     enter(&c, lookup.code);
@@ -413,6 +457,7 @@ Engine::Outcome Engine::run(Core& core) {
       core.faulted = true;
       break;
     }
+    if (reason == Leave::Stale) renew_crossing(core, eip);
     if (reason == Leave::Fpu) {
       if (c.fpu_loaded == 0) load_fpu(core);
       // Loaded, and it did not help: #NM or #UD.

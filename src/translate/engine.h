@@ -37,13 +37,14 @@ namespace vitrine::translate {
 struct EngineOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
   paging::ShadowSpaces::Options shadow{.policy = paging::ShadowPolicy::Unsync};
+  bool pause_ends_turn = false;  ///< As TranslatorOptions has it.
   size_t code_size = size_t{64} << 20;
 };
 
 /// What happened since the start. Monotonic.
 struct EngineCounters {
   uint64_t entries = 0;      ///< Times that translated code was entered.
-  uint64_t leaves[7] = {};   ///< By Leave.
+  std::array<uint64_t, static_cast<size_t>(Leave::Count)> leaves{};  ///< By Leave.
   uint64_t host_faults = 0;  ///< Signals from translated code.
   uint64_t kicks = 0;
   uint64_t translations = 0;
@@ -61,6 +62,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   Outcome run(cpu::Core& core) override;
   void invalidated(cpu::Invalidation what, uint32_t linear) override;
   void kick() override;
+  void return_fpu(cpu::Core& core) override;
   void interpreted(cpu::Operation operation) override { ++declined_[static_cast<size_t>(operation)]; }
 
   /// Makes run() return after so long, counted from now (attention: Kick). The calling thread is the
@@ -109,16 +111,23 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void leave_state(cpu::Core& core);
   void choose_window(cpu::Core& core);
   void load_fpu(cpu::Core& core);
-  void unload_fpu(cpu::Core& core);
+  void unload_fpu();
   [[nodiscard]] CodePrivilege mode_of(const cpu::Core& core) const;
   [[nodiscard]] Lookup look_up(cpu::Core& core, uint32_t eip);
   [[nodiscard]] CodePage* code_page(cpu::Core& core, uint32_t eip, Lookup& lookup);
+  [[nodiscard]] static const uint8_t* bytes_of(const CodePage& page) {
+    return page.key.block->data() + (page.key.page << kPageShift);
+  }
+  [[nodiscard]] bool translate_crossing(cpu::Core& core, CodePage& page, uint32_t eip, Lookup& lookup);
+  void renew_crossing(cpu::Core& core, uint32_t eip);
+  void forget_units(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size);
+  [[nodiscard]] const void* find_jump(uint32_t eip) const;
   void remember_jump(const Lookup& lookup, uint32_t eip);
   [[nodiscard]] uint32_t* code_map(CodePrivilege mode);
   void forget_code(WindowCode& code, uint32_t first, uint64_t pages);
   void reset_return_stacks();
   void flush_translations();
-  void forget_jumps();
+  void clear_jump_cache();
 
   [[nodiscard]] bool at_boundary(uint64_t rip, uint32_t& eip) const;
   void redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip);

@@ -135,6 +135,7 @@ Glue make_glue(Emitter& out, const GlueOptions& options) {
   glue.fpu = make_way_out(out, Leave::Fpu, leave);
   glue.kicked = make_way_out(out, Leave::Kicked, leave);
   glue.fault = make_way_out(out, Leave::Fault, leave);
+  glue.stale = make_way_out(out, Leave::Stale, leave);
   glue.unpaired_return = static_cast<uint32_t>(out.size());
   out.load_address_wide(kRsp, {.base = kRsp, .displacement = -8});  // leave the bottom where it is
   out.move(kR9, kRcx);

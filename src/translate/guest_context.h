@@ -27,6 +27,8 @@ enum class Leave : uint32_t {
   Fpu,       ///< The instruction at `eip` needs the floating-point state in the host's registers.
   Kicked,    ///< Interrupted at a boundary; the next instruction is at `eip`.
   Fault,     ///< The guest's own page fault at `eip`: see Engine.
+  Stale,     ///< The instruction at `eip` reaches into a page that the window does not show, or not known as such.
+  Count
 };
 
 /// An entry of the jump cache: where the code for an address is, as long as the code map of the active window

@@ -263,6 +263,10 @@ bool convert(UnitBuilder& builder) {
 bool emit(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   switch (i.operation) {
+    case Operation::Pause:
+      if (builder.options().pause_ends_turn) return false;
+      builder.out().bytes(0xf3, 0x90);
+      return true;
     case Operation::Nop:
     case Operation::Endbr32:
     case Operation::Prefetch:

@@ -48,6 +48,7 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
   CodePage& owner = *unit.page;
   for (const Boundary& entry : unit.entries) owner.entries.insert_or_assign(entry.guest, entry.host);
   owner.units.push_back(index);
+  if (unit.tail_page != nullptr) unit.tail_page->tails.push_back(index);
   next_ = (unit.end + 15) & ~uint32_t{15};
   ++counters_.units;
   counters_.instructions += unit.boundaries.size();
@@ -103,6 +104,10 @@ std::vector<TranslationCache::Renumbered> TranslationCache::drop(const memory::R
   std::vector<Renumbered> result;
   const auto found = by_block_page_.find({&block, page_index});
   if (found == by_block_page_.end()) return result;
+  const auto renumber = [&](CodePage& page) {
+    result.push_back({&page, page.id});
+    number(page);
+  };
   for (CodePage* page : found->second) {
     const size_t dropped = std::erase_if(page->units, [&](UnitIndex index) {
       const Unit& unit = units_[index];
@@ -110,9 +115,18 @@ std::vector<TranslationCache::Renumbered> TranslationCache::drop(const memory::R
       if (hit) drop_unit(index);
       return hit;
     });
-    if (dropped == 0) continue;
-    result.push_back({page, page->id});
-    number(*page);
+    const size_t tails = std::erase_if(page->tails, [&](UnitIndex index) {
+      const Unit& unit = units_[index];
+      if (unit.live && unit.tail_last_byte < offset) return false;
+      if (unit.live) {
+        std::erase(unit.page->units, index);
+        CodePage& owner = *unit.page;
+        drop_unit(index);
+        renumber(owner);
+      }
+      return true;
+    });
+    if (dropped + tails != 0) renumber(*page);
   }
   return result;
 }
@@ -120,7 +134,8 @@ std::vector<TranslationCache::Renumbered> TranslationCache::drop(const memory::R
 bool TranslationCache::has_code(const memory::RamBlock& block, uint64_t page_index) const {
   const auto found = by_block_page_.find({&block, page_index});
   if (found == by_block_page_.end()) return false;
-  return std::ranges::any_of(found->second, [](const CodePage* page) { return !page->units.empty(); });
+  return std::ranges::any_of(
+      found->second, [](const CodePage* page) { return !page->units.empty() || !page->tails.empty(); });
 }
 
 void TranslationCache::flush() {

@@ -50,10 +50,14 @@ struct CodePage;
 using SiteIndex = uint32_t;
 using UnitIndex = uint32_t;
 
+/// Code of one page, translated in one go. An instruction that reaches into the next page is a unit of its own.
 struct Unit {
   uint32_t begin = 0;  ///< Code memory offsets: instructions…
   uint32_t end = 0;    ///< …and what comes behind them (stubs).
   CodePage* page = nullptr;
+  CodePage* tail_page = nullptr;  ///< Where the rest of an instruction that reaches into the next page lies…
+  uint32_t tail_id = 0;           ///< Its number when the unit was made.
+  uint16_t tail_last_byte = 0;    ///< …up to this offset.
   bool live = true;
   uint16_t first_byte = 0, last_byte = 0;  ///< Guest bytes it was made from, offsets in the page.
   std::vector<Boundary> boundaries;        ///< Ascending.
@@ -66,6 +70,7 @@ struct CodePage {
   PageKey key;
   std::unordered_map<uint16_t, uint32_t> entries;  ///< Guest offset → code memory offset.
   std::vector<UnitIndex> units;
+  std::vector<UnitIndex> tails;  ///< Units of the page before that end in this one.
 };
 
 struct Site {

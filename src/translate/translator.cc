@@ -1,6 +1,7 @@
 #include "translate/translator.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/addresses.h"
 
@@ -69,6 +70,27 @@ bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes
   if (verdict != Verdict::Ends) builder.branch(builder.out().jump(), (eip & ~kPageMask) + at);
   builder.finish(static_cast<uint16_t>(std::min<uint32_t>(at, kPageSize) - 1));
   return true;
+}
+
+void Translator::translate_crossing(cpu::Core& core, CodePage& page, const uint8_t* bytes, CodePage& next,
+                                    const uint8_t* next_bytes, uint32_t eip) {
+  const uint32_t at = eip & kPageMask;
+  const unsigned here = kPageSize - at;
+  std::array<uint8_t, 16> joined{};
+  std::copy_n(bytes + at, std::min(here, 15u), joined.data());
+  if (here < 15) std::copy_n(next_bytes, 15 - here, joined.data() + here);
+  cpu::Instruction i;
+  cpu::Encoding encoding{};
+  static_cast<void>(decoder_.decode_anew(core, joined.data(), 15, true, i, 0, &encoding));
+  i.eip_offset = 0;
+  UnitBuilder builder(cache_, page, glue_, options_);
+  builder.begin_instruction(eip, i, encoding);
+  builder.check_page(next);
+  const Verdict verdict = translate_instruction(builder);
+  const bool goes_on = verdict == Verdict::Next || (verdict == Verdict::Declined && !leaves_for_good(i.operation));
+  if (goes_on) builder.branch(builder.out().jump(), eip + i.length);
+  const unsigned tail = i.length > here ? i.length - here : 1;
+  builder.finish(kPageSize - 1, &next, static_cast<uint16_t>(tail - 1));
 }
 
 }  // namespace vitrine::translate

@@ -21,6 +21,11 @@ class Translator {
   /// next page, and is the interpreter's.
   [[nodiscard]] bool translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip);
 
+  /// Translates the one instruction at `eip` that reaches from `page` into `next`, the page behind it.
+  /// `next_bytes` is the host's view of that.
+  void translate_crossing(cpu::Core& core, CodePage& page, const uint8_t* bytes, CodePage& next,
+                          const uint8_t* next_bytes, uint32_t eip);
+
  private:
   cpu::Decoder decoder_;
   TranslationCache& cache_;

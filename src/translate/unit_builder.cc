@@ -39,7 +39,6 @@ void UnitBuilder::undo_instruction() {
   out_.rewind(instruction_start_);
   branches_.resize(branches_before_);
   declines_.resize(declines_before_);
-  entries_.back().host = at();
 }
 
 bool UnitBuilder::full() const {
@@ -181,7 +180,20 @@ void UnitBuilder::resolve(const Branch& branch) {
   emit_stub({distance, branch.target}, check);
 }
 
-void UnitBuilder::finish(uint16_t last_byte) {
+void UnitBuilder::check_page(const CodePage& page) {
+  out_.move(kR9, kRcx);
+  out_.load(kRcx, {.base = kR12, .displacement = static_cast<int32_t>(page.key.virtual_page << 2)});
+  out_.load_address(kRcx, {.base = kRcx, .displacement = static_cast<int32_t>(0 - page.id)});
+  const size_t same = out_.jump_if_rcx_zero();
+  out_.move(kRcx, kR9);
+  out_.move_immediate(kR8, eip_);
+  jump_to(glue_.stale);
+  out_.bind_short(same);
+  out_.move(kRcx, kR9);
+  instruction_start_ = out_.size();
+}
+
+void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_last_byte) {
   for (const auto& [site, eip] : declines_) {
     out_.bind(site);
     out_.move_immediate(kR8, eip);
@@ -194,6 +206,9 @@ void UnitBuilder::finish(uint16_t last_byte) {
   unit.page = &page_;
   unit.first_byte = boundaries_.front().guest;
   unit.last_byte = last_byte;
+  unit.tail_page = tail_page;
+  unit.tail_id = tail_page != nullptr ? tail_page->id : 0;
+  unit.tail_last_byte = tail_last_byte;
   unit.boundaries = std::move(boundaries_);
   unit.entries = std::move(entries_);
   cache_.add_unit(std::move(unit));

@@ -27,6 +27,8 @@ enum class PrivilegedPolicy : uint8_t {
 struct TranslatorOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
   bool bmi2 = false;  ///< The host has PEXT, PDEP, SARX and so on.
+  /// Several vCPUs take turns on one thread: PAUSE, the sign of a spinning one, goes to the interpreter.
+  bool pause_ends_turn = false;
 };
 
 /// What became of a guest instruction.
@@ -61,6 +63,9 @@ class UnitBuilder {
   [[nodiscard]] static HostMemory stack(int32_t displacement);
   void move_stack_pointer(int32_t by);
 
+  /// Leaves (Leave::Stale) unless the active window still shows `page` where it belongs. Part of the present
+  /// instruction that undo_instruction() does not take back.
+  void check_page(const CodePage& page);
   /// Before an instruction that needs floating-point state in the host's registers. Uses r8d and r9d.
   void need(UnitNeed need);
 
@@ -87,7 +92,7 @@ class UnitBuilder {
   [[nodiscard]] bool has(uint32_t eip) const;
   [[nodiscard]] bool empty() const { return boundaries_.empty(); }
   /// Cold code, links, and into the cache.
-  void finish(uint16_t last_byte);
+  void finish(uint16_t last_byte, CodePage* tail_page = nullptr, uint16_t tail_last_byte = 0);
 
  private:
   struct Branch {
