@@ -25,6 +25,7 @@ namespace {
 using cpu::Core;
 
 constexpr size_t kCodeMapSize = sizeof(uint32_t) << (32 - kPageShift);
+constexpr uint32_t kFaultsToBeSlow = 8, kRunsAsSlow = 4096;
 constexpr size_t kReturnStackSize = 256 << 10;
 constexpr uint32_t kHostFlags = x86::kArithmeticFlags | x86::kDf;
 
@@ -35,9 +36,16 @@ uint32_t extract(uint32_t value, uint32_t mask) {
   return result;
 }
 
-// Any base, no limit.
-bool unlimited(const cpu::SegmentView& view) {
-  return view.readable && view.writable && view.low == 0 && view.high == 0xffffffff;
+void update(ExtraSegment& segment, const cpu::SegmentView& view) {
+  const bool usable = view.readable && view.writable && view.low == 0;
+  segment.base = view.base;
+  if (segment.usable == usable && segment.limit == view.high) return;
+  segment.usable = usable;
+  segment.limit = view.high;
+  const auto base = reinterpret_cast<uint64_t>(&segment.base);
+  segment.unlimited = usable && view.high == 0xffffffff ? base : 0;
+  for (unsigned n = 0; n <= ExtraSegment::kSteps; ++n)
+    segment.within[n] = usable && uint64_t{view.high} + 1 >= 4 * n ? base : 0;
 }
 
 paging::Privilege privilege_of(CodePrivilege mode) {
@@ -89,9 +97,9 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
   glue_ = make_glue(out, {.bmi2 = bmi2_});
   cache_->keep_below((glue_.end + 63) & ~63u);
   translator_ = std::make_unique<Translator>(
-      model, *cache_, glue_, TranslatorOptions{.privileged = options.privileged,
-                                              .bmi2 = bmi2_,
-                                              .pause_ends_turn = options.pause_ends_turn});
+      model, *cache_, glue_,
+      TranslatorOptions{
+          .privileged = options.privileged, .bmi2 = bmi2_, .pause_ends_turn = options.pause_ends_turn});
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
   context_->jump_cache = reinterpret_cast<uint64_t>(jump_cache_.data());
@@ -258,10 +266,9 @@ void Engine::enter_state(Core& core) {
   c.system_flags = state.eflags & ~(kHostFlags | x86::kIf);
   c.negated_uncommon = 0 - extract(c.system_flags, kUncommonFlags);
   c.interrupt_waits = core.interrupt_request ? 1 : 0;
-  for (const unsigned n : {unsigned{x86::kFs}, unsigned{x86::kGs}}) {
-    c.bases[n] = state.segments[n].base;
-    c.segment_base[n] = unlimited(core.views[n]) ? reinterpret_cast<uint64_t>(&c.bases[n]) : 0;
-  }
+  for (unsigned n = 0; n < x86::kSegmentCount; ++n) c.selectors[n] = state.segments[n].selector;
+  update(c.extra_segments[0], core.views[x86::kFs]);
+  update(c.extra_segments[1], core.views[x86::kGs]);
   choose_window(core);
   unload_fpu();
   if (mode_ == CodePrivilege::UserWithFpu) load_fpu(core);
@@ -386,6 +393,23 @@ void Engine::renew_crossing(Core& core, uint32_t eip) {
   forget_units(*const_cast<memory::RamBlock*>(page->key.block), page->key.page, eip & kPageMask, 1);
 }
 
+// An instruction that faults again and again only to be interpreted (a device's register, a page with code)
+// is translated to a plain way out, which costs a tenth; now and then it gets another chance.
+void Engine::note_decline(uint32_t eip) {
+  const uint32_t id = reinterpret_cast<const uint32_t*>(context_->code_map)[eip >> kPageShift];
+  CodePage* const page = id != 0 ? cache_->page(id) : nullptr;
+  const bool faulted = slow_site_ == eip;
+  slow_site_.reset();
+  if (page == nullptr || (!faulted && page->slow.empty())) return;
+  const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  const auto site = page->slow.find(offset);
+  if (!faulted && site == page->slow.end()) return;
+  SlowSite& slow = faulted ? page->slow[offset] : site->second;
+  if (faulted ? ++slow.faults < kFaultsToBeSlow : ++slow.runs < kRunsAsSlow) return;
+  slow = SlowSite{.slow = faulted};
+  forget_units(*const_cast<memory::RamBlock*>(page->key.block), page->key.page, offset, 1);
+}
+
 const void* Engine::find_jump(uint32_t eip) const {
   const JumpEntry& entry = reinterpret_cast<const JumpEntry*>(jump_cache_.data())[eip & (kJumpEntries - 1)];
   const auto* const map = reinterpret_cast<const uint32_t*>(context_->code_map);
@@ -432,15 +456,18 @@ Engine::Outcome Engine::run(Core& core) {
     const uint64_t flushes = cache_->counters().flushes;
     const bool to_link = reason == Leave::Link || reason == Leave::Indirect;
     const void* known = to_link ? nullptr : find_jump(eip);
-    const Lookup lookup = known != nullptr ? Lookup{Lookup::Status::Found, known, nullptr} : look_up(core, eip);
+    const Lookup lookup =
+        known != nullptr ? Lookup{Lookup::Status::Found, known, nullptr} : look_up(core, eip);
     if (lookup.status == Lookup::Status::Fault) break;
     if (lookup.status == Lookup::Status::Interpret) {
       outcome = Outcome::OneInstruction;
       break;
     }
     if (flushes == cache_->counters().flushes) {
-      if (reason == Leave::Link) cache_->link(c.site, *lookup.page);
-      else if (known == nullptr) remember_jump(lookup, eip);
+      if (reason == Leave::Link)
+        cache_->link(c.site, *lookup.page);
+      else if (known == nullptr)
+        remember_jump(lookup, eip);
     }
     ++counters_.entries;
     enter(&c, lookup.code);
@@ -449,6 +476,7 @@ Engine::Outcome Engine::run(Core& core) {
     if (reason == Leave::Aborted) continue;
     eip = c.eip;
     if (reason == Leave::Decline) {
+      note_decline(eip);
       outcome = Outcome::OneInstruction;
       break;
     }
@@ -545,6 +573,7 @@ bool Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame, const
       return true;
     }
   }
+  slow_site_ = eip;
   redirect(frame, glue_.decline, eip);
   return true;
 }

@@ -16,6 +16,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -43,9 +44,9 @@ struct EngineOptions {
 
 /// What happened since the start. Monotonic.
 struct EngineCounters {
-  uint64_t entries = 0;      ///< Times that translated code was entered.
+  uint64_t entries = 0;  ///< Times that translated code was entered.
   std::array<uint64_t, static_cast<size_t>(Leave::Count)> leaves{};  ///< By Leave.
-  uint64_t host_faults = 0;  ///< Signals from translated code.
+  uint64_t host_faults = 0;                                          ///< Signals from translated code.
   uint64_t kicks = 0;
   uint64_t translations = 0;
   uint64_t unsuitable = 0;  ///< Times that the mode was the interpreter's.
@@ -122,6 +123,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void renew_crossing(cpu::Core& core, uint32_t eip);
   void forget_units(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size);
   [[nodiscard]] const void* find_jump(uint32_t eip) const;
+  void note_decline(uint32_t eip);
   void remember_jump(const Lookup& lookup, uint32_t eip);
   [[nodiscard]] uint32_t* code_map(CodePrivilege mode);
   void forget_code(WindowCode& code, uint32_t first, uint64_t pages);
@@ -151,8 +153,9 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
 
   cpu::Core* core_ = nullptr;  // that run() was called with last
   bool load_pending_ = true;
-  bool stepping_ = false;       // to the next boundary, by TF
-  uint32_t fault_address_ = 0;  // Leave::Fault
+  bool stepping_ = false;              // to the next boundary, by TF
+  std::optional<uint32_t> slow_site_;  // whose access was not to be had
+  uint32_t fault_address_ = 0;         // Leave::Fault
   uint32_t fault_error_ = 0;
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
   void* alarm_ = nullptr;  // timer_t

@@ -27,7 +27,8 @@ enum class Leave : uint32_t {
   Fpu,       ///< The instruction at `eip` needs the floating-point state in the host's registers.
   Kicked,    ///< Interrupted at a boundary; the next instruction is at `eip`.
   Fault,     ///< The guest's own page fault at `eip`: see Engine.
-  Stale,     ///< The instruction at `eip` reaches into a page that the window does not show, or not known as such.
+  Stale,     ///< The instruction at `eip` reaches into a page that the window does not show, or not known as
+             ///< such.
   Count
 };
 
@@ -42,6 +43,19 @@ inline constexpr unsigned kJumpEntries = 1u << 16;
 
 /// Flags that POPF changes rarely enough for the interpreter.
 inline constexpr uint32_t kUncommonFlags = x86::kTf | x86::kIopl | x86::kNt | x86::kAc | x86::kId;
+
+/// A segment that is not flat: FS or GS. Translated code finds its base through a pointer that is null where
+/// the access would not be within the limit; reading through it faults, and the interpreter finds out why.
+struct ExtraSegment {
+  static constexpr unsigned kSteps = 64;
+
+  uint32_t base = 0;
+  uint32_t limit = 0;
+  bool usable = false;
+  uint64_t unlimited = 0;  ///< For any offset.
+  /// By n: for offsets below 4n.
+  std::array<uint64_t, kSteps + 1> within{};
+};
 
 struct GuestContext {
   std::array<uint32_t, 8> gpr{};
@@ -62,9 +76,8 @@ struct GuestContext {
   uint32_t system_flags = 2;      ///< EFLAGS without IF, DF and the arithmetic flags.
   uint32_t negated_uncommon = 0;  ///< Minus system_flags' bits under kUncommonFlags, moved together (PEXT).
   uint32_t interrupt_waits = 0;   ///< Not 0: setting IF would make an interrupt be taken.
-  /// Where the bases of the segments are, or null: an access through a segment that is not usable faults.
-  std::array<uint64_t, x86::kSegmentCount> segment_base{};
-  std::array<uint32_t, x86::kSegmentCount> bases{};
+  std::array<ExtraSegment, 2> extra_segments{};  ///< FS and GS.
+  std::array<uint32_t, x86::kSegmentCount> selectors{};
 
   uint32_t kicked = 0;  ///< Not 0: enter() comes back at once.
 

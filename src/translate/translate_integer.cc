@@ -260,6 +260,15 @@ bool convert(UnitBuilder& builder) {
   return true;
 }
 
+// MOV r32, Sreg. SDM Vol. 2B, "MOV": the selector, zero-extended.
+bool read_selector(UnitBuilder& builder) {
+  const Instruction& i = builder.instruction();
+  const Encoding& e = builder.encoding();
+  if (e.opcode != 0x8c || i.is_memory != 0 || i.operand_size != 4) return false;
+  builder.out().load(host_of(e.modrm & 7), context_field(offsetof(GuestContext, selectors) + 4 * i.reg));
+  return true;
+}
+
 bool emit(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   switch (i.operation) {
@@ -278,6 +287,7 @@ bool emit(UnitBuilder& builder) {
     case Operation::Lfence: builder.out().bytes(0x0f, 0xae, 0xe8); return true;
     case Operation::Mfence: builder.out().bytes(0x0f, 0xae, 0xf0); return true;
     case Operation::Sfence: builder.out().bytes(0x0f, 0xae, 0xf8); return true;
+    case Operation::MovSegment: return read_selector(builder);
     case Operation::Lea: return load_effective_address(builder);
     case Operation::Bswap: return byte_swap(builder);
     case Operation::Cbw:

@@ -70,6 +70,36 @@ bool pop(UnitBuilder& builder) {
   return true;
 }
 
+bool push_segment(UnitBuilder& builder) {
+  const Instruction& i = builder.instruction();
+  if (i.operand_size != 4) return false;
+  // The upper half: written as zero by some processors, left alone by others. SDM Vol. 2B, "PUSH".
+  builder.out().load(kR8, context_field(offsetof(GuestContext, selectors) + 4 * i.reg));
+  builder.out().store(UnitBuilder::stack(-4), kR8);
+  builder.move_stack_pointer(-4);
+  return true;
+}
+
+// Eight stores of what does not change: begun again from the first when one of them faults.
+bool push_all(UnitBuilder& builder) {
+  if (builder.instruction().operand_size != 4) return false;
+  for (unsigned n = 0; n < 8; ++n)
+    builder.out().store(UnitBuilder::stack(-4 * static_cast<int32_t>(n + 1)), host_of(n));
+  builder.move_stack_pointer(-32);
+  return true;
+}
+
+// Both ends are touched first: then nothing faults any more.
+bool pop_all(UnitBuilder& builder) {
+  if (builder.instruction().operand_size != 4) return false;
+  builder.out().load(kR8, UnitBuilder::stack(0));
+  builder.out().load(kR8, UnitBuilder::stack(28));
+  for (unsigned n = 0; n < 8; ++n)
+    if (n != x86::kEsp) builder.out().load(host_of(n), UnitBuilder::stack(28 - 4 * static_cast<int32_t>(n)));
+  builder.move_stack_pointer(32);
+  return true;
+}
+
 bool leave(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4) return false;
   builder.out().load(kR8, {.space = AddressSpace::Guest, .base = kRbp});
@@ -86,6 +116,9 @@ Verdict translate_stack(UnitBuilder& builder) {
     case Operation::Push: done = push(builder); break;
     case Operation::Pop: done = pop(builder); break;
     case Operation::Leave: done = leave(builder); break;
+    case Operation::PushSegment: done = push_segment(builder); break;
+    case Operation::Pusha: done = push_all(builder); break;
+    case Operation::Popa: done = pop_all(builder); break;
     default: break;
   }
   return done ? Verdict::Next : Verdict::Declined;

@@ -50,7 +50,8 @@ struct CodePage;
 using SiteIndex = uint32_t;
 using UnitIndex = uint32_t;
 
-/// Code of one page, translated in one go. An instruction that reaches into the next page is a unit of its own.
+/// Code of one page, translated in one go. An instruction that reaches into the next page is a unit of its
+/// own.
 struct Unit {
   uint32_t begin = 0;  ///< Code memory offsets: instructions…
   uint32_t end = 0;    ///< …and what comes behind them (stubs).
@@ -65,12 +66,20 @@ struct Unit {
   std::vector<SiteIndex> incoming;         ///< Sites that are linked to this unit.
 };
 
+/// An instruction whose accesses keep faulting for the interpreter.
+struct SlowSite {
+  uint32_t faults = 0;  ///< While it is native.
+  uint32_t runs = 0;    ///< While it is not.
+  bool slow = false;
+};
+
 struct CodePage {
   uint32_t id = 0;  ///< Another one after each drop, so that whoever knows it by number has to look again.
   PageKey key;
   std::unordered_map<uint16_t, uint32_t> entries;  ///< Guest offset → code memory offset.
   std::vector<UnitIndex> units;
-  std::vector<UnitIndex> tails;  ///< Units of the page before that end in this one.
+  std::unordered_map<uint16_t, SlowSite> slow;  ///< By guest offset.
+  std::vector<UnitIndex> tails;                 ///< Units of the page before that end in this one.
 };
 
 struct Site {

@@ -15,6 +15,10 @@ constexpr Family kFamilies[] = {&translate_integer, &translate_stack, &translate
                                 &translate_string,  &translate_flags, &translate_vector};
 
 Verdict translate_instruction(UnitBuilder& builder) {
+  if (builder.slow()) {
+    builder.call_out();
+    return Verdict::Declined;
+  }
   for (const Family family : kFamilies) {
     const Verdict verdict = family(builder);
     if (verdict != Verdict::Declined) return verdict;
@@ -87,7 +91,8 @@ void Translator::translate_crossing(cpu::Core& core, CodePage& page, const uint8
   builder.begin_instruction(eip, i, encoding);
   builder.check_page(next);
   const Verdict verdict = translate_instruction(builder);
-  const bool goes_on = verdict == Verdict::Next || (verdict == Verdict::Declined && !leaves_for_good(i.operation));
+  const bool goes_on =
+      verdict == Verdict::Next || (verdict == Verdict::Declined && !leaves_for_good(i.operation));
   if (goes_on) builder.branch(builder.out().jump(), eip + i.length);
   const unsigned tail = i.length > here ? i.length - here : 1;
   builder.finish(kPageSize - 1, &next, static_cast<uint16_t>(tail - 1));

@@ -41,6 +41,11 @@ void UnitBuilder::undo_instruction() {
   declines_.resize(declines_before_);
 }
 
+bool UnitBuilder::slow() const {
+  const auto site = page_.slow.find(static_cast<uint16_t>(eip_ & kPageMask));
+  return site != page_.slow.end() && site->second.slow;
+}
+
 bool UnitBuilder::full() const {
   return out_.size() > kHotLimit || boundaries_.size() >= kMaximumInstructions;
 }
@@ -51,6 +56,18 @@ bool UnitBuilder::nearly_full() const {
 
 bool UnitBuilder::has(uint32_t eip) const {
   return in_page(eip) && page_.entries.contains(static_cast<uint16_t>(eip & kPageMask));
+}
+
+// Where the pointer to the base of the operand's segment is: for just as far as the operand reaches, if that
+// is known.
+HostMemory UnitBuilder::segment_base(const Instruction& i) {
+  const size_t segment =
+      offsetof(GuestContext, extra_segments) + sizeof(ExtraSegment) * (i.segment == x86::kFs ? 0 : 1);
+  const uint64_t reach = uint64_t{i.displacement} + std::max<unsigned>({i.rm_size, i.operand_size, 1u});
+  const uint64_t step = (reach + 3) / 4;
+  if (i.base != cpu::kNoRegister || i.index != cpu::kNoRegister || step > ExtraSegment::kSteps)
+    return context_field(segment + offsetof(ExtraSegment, unlimited));
+  return context_field(segment + offsetof(ExtraSegment, within) + 8 * step);
 }
 
 HostMemory UnitBuilder::stack(int32_t displacement) {
@@ -79,7 +96,7 @@ bool UnitBuilder::memory_operand(HostMemory& memory) {
     out_.load_address(kR8, sum);
     memory = HostMemory{.space = AddressSpace::Guest, .base = kR8};
   }
-  out_.load_wide(kR9, context_field(offsetof(GuestContext, segment_base) + 8 * i.segment));
+  out_.load_wide(kR9, segment_base(i));
   out_.load(kR9, {.base = kR9});
   if (memory.base == kNoHostRegister) {
     memory.base = kR9;
@@ -126,6 +143,10 @@ void UnitBuilder::decline() {
     out_.byte(0xf4);  // hlt: #GP in user mode
     return;
   }
+  call_out();
+}
+
+void UnitBuilder::call_out() {
   out_.move_immediate(kR8, eip_);
   jump_to(glue_.decline);
 }

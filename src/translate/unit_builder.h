@@ -76,11 +76,15 @@ class UnitBuilder {
   void call_glue(uint32_t glue);
   /// r8d = eip; on to the interpreter.
   void decline();
+  /// The same whatever the policy.
+  void call_out();
   /// Puts the distance at `site` (of a jump, conditional or not) to a cold copy of decline().
   void decline_from(size_t site);
   /// Behind a host CALL: goes on if the guest returned to `expected` (in r8d).
   void landing(uint32_t expected);
 
+  /// Whether the present instruction had better be the interpreter's (SlowSite).
+  [[nodiscard]] bool slow() const;
   /// Takes back everything of the present instruction.
   void undo_instruction();
   /// No interrupt is taken before the next instruction.
@@ -102,6 +106,7 @@ class UnitBuilder {
 
   [[nodiscard]] uint32_t at() const { return start_ + static_cast<uint32_t>(out_.size()); }
   [[nodiscard]] bool in_page(uint32_t target) const { return target >> kPageShift == page_.key.virtual_page; }
+  [[nodiscard]] static HostMemory segment_base(const cpu::Instruction& i);
   void jump_to(uint32_t cache_offset);
   void resolve(const Branch& branch);
   void emit_stub(Branch branch, uint32_t check);
