@@ -102,20 +102,29 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
           .privileged = options.privileged, .bmi2 = bmi2_, .pause_ends_turn = options.pause_ends_turn});
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
-  context_->jump_cache = reinterpret_cast<uint64_t>(jump_cache_.data());
   clear_jump_cache();
+  translator_->use_target_tables(target_tables_);
   for (ReturnStack& stack : return_stacks_) {
     stack.memory =
         TRY(Mapping::create(kReturnStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS));
     if (::mprotect(stack.memory.data(), kPageSize, PROT_NONE) != 0)
       return std::unexpected(error_from_errno("cannot guard the return stack", "mprotect"));
     uint8_t* const top = stack.memory.data() + kReturnStackSize - 64;
-    const auto bottom = reinterpret_cast<uint64_t>(cache_->memory().executable(glue_.unpaired_return));
-    std::memcpy(top, &bottom, sizeof bottom);
     stack.top = reinterpret_cast<uint64_t>(top);
   }
+  set_return_stack_bottoms();
   reset_return_stacks();
   return {};
+}
+
+void Engine::set_return_stack_bottoms() {
+  for (size_t n = 0; n < return_stacks_.size(); ++n) {
+    const bool table = n == 1 && target_tables_;
+    const auto bottom = reinterpret_cast<uint64_t>(
+        cache_->memory().executable(table ? glue_.unpaired_user_return : glue_.unpaired_return));
+    // SAFETY: the last 64 bytes of the return stack, which is ours.
+    std::memcpy(reinterpret_cast<void*>(return_stacks_[n].top), &bottom, sizeof bottom);
+  }
 }
 
 void Engine::reset_return_stacks() {
@@ -156,10 +165,40 @@ void Engine::entries_dropped(paging::ShadowWindow& window, VirtualAddress first,
   if (found != window_code_.end()) forget_code(found->second, first.value >> kPageShift, pages);
 }
 
+// 16 GiB of addresses, of which memory is taken where a target is: four bytes for each byte of guest code around it.
+uint32_t* Engine::target_table(CodePrivilege mode) {
+  if (mode == CodePrivilege::Supervisor || !target_tables_) return nullptr;
+  Mapping& table = window_code_now_->targets[static_cast<size_t>(mode)];
+  if (!table) {
+    auto made = Mapping::create(sizeof(uint32_t) << 32, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    if (!made) {
+      // The host has no room for tables: everything goes by the jump cache from here on.
+      target_tables_ = false;
+      translator_->use_target_tables(false);
+      set_return_stack_bottoms();
+      flush_translations();
+      return nullptr;
+    }
+    table = std::move(*made);
+  }
+  return reinterpret_cast<uint32_t*>(table.data());
+}
+
+void Engine::forget_targets(WindowCode& code, size_t mode, uint32_t first, uint64_t pages) {
+  auto* const table = reinterpret_cast<uint32_t*>(code.targets[mode].data());
+  std::erase_if(code.targeted[mode], [&](uint32_t page) {
+    if (page - first >= pages) return false;
+    std::memset(table + (size_t{page} << kPageShift), 0, sizeof(uint32_t) << kPageShift);
+    return true;
+  });
+}
+
 void Engine::forget_code(WindowCode& code, uint32_t first, uint64_t pages) {
   bool any = false;
   for (size_t mode = 0; mode < code.maps.size(); ++mode) {
     auto* const map = reinterpret_cast<uint32_t*>(code.maps[mode].data());
+    forget_targets(code, mode, first, pages);
     any |= std::erase_if(code.used[mode], [&](uint32_t page) {
              if (page - first >= pages) return false;
              map[page] = 0;
@@ -182,7 +221,9 @@ void Engine::forget_units(memory::RamBlock& block, uint64_t page, uint32_t offse
     const PageKey& key = code_page->key;
     for (auto& [window, code] : window_code_) {
       auto* const map = reinterpret_cast<uint32_t*>(code.maps[static_cast<size_t>(key.privilege)].data());
-      if (map != nullptr && map[key.virtual_page] == old_id) map[key.virtual_page] = code_page->id;
+      if (map == nullptr || map[key.virtual_page] != old_id) continue;
+      map[key.virtual_page] = code_page->id;
+      forget_targets(code, static_cast<size_t>(key.privilege), key.virtual_page, 1);
     }
     reset_return_stacks();
   }
@@ -236,6 +277,9 @@ void Engine::choose_window(Core& core) {
   window_ = window;
   context_->window = reinterpret_cast<uint64_t>(window_->base().value);
   context_->code_map = reinterpret_cast<uint64_t>(code_map(mode_));
+  const uint32_t* const targets = target_table(mode_);
+  context_->jump_cache = reinterpret_cast<uint64_t>(targets != nullptr ? static_cast<const void*>(targets)
+                                                                       : jump_cache_.data());
   set_gs_base(context_->window);
   const unsigned stack = mode_ == CodePrivilege::Supervisor ? 0 : 1;
   if (stack != active_stack_) {
@@ -418,7 +462,14 @@ const void* Engine::find_jump(uint32_t eip) const {
   return same ? reinterpret_cast<const void*>(entry.code) : nullptr;
 }
 
-void Engine::remember_jump(const Lookup& lookup, uint32_t eip) {
+void Engine::remember_jump(const Lookup& lookup, uint32_t eip, Leave reason) {
+  uint32_t* const targets = reason == Leave::Indirect ? target_table(mode_) : nullptr;
+  if (targets != nullptr) {
+    auto& targeted = window_code_now_->targeted[static_cast<size_t>(mode_)];
+    const uint32_t page = eip >> kPageShift;
+    if (std::ranges::find(targeted, page) == targeted.end()) targeted.push_back(page);
+    targets[eip] = cache_->memory().offset_of(reinterpret_cast<uint64_t>(lookup.code));
+  }
   auto* const entries = reinterpret_cast<JumpEntry*>(jump_cache_.data());
   entries[eip & (kJumpEntries - 1)] = {.negated_eip = 0 - eip,
                                        .negated_page = 0 - lookup.page->id,
@@ -467,7 +518,7 @@ Engine::Outcome Engine::run(Core& core) {
       if (reason == Leave::Link)
         cache_->link(c.site, *lookup.page);
       else if (known == nullptr)
-        remember_jump(lookup, eip);
+        remember_jump(lookup, eip, reason);
     }
     ++counters_.entries;
     enter(&c, lookup.code);

@@ -88,6 +88,8 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   struct WindowCode {
     std::array<CodeMap, 3> maps;                // by CodePrivilege: page ids by virtual page
     std::array<std::vector<uint32_t>, 3> used;  // virtual pages with an id
+    std::array<Mapping, 3> targets;             // code memory offsets by guest address; user modes
+    std::array<std::vector<uint32_t>, 3> targeted;  // virtual pages with targets
   };
   struct ReturnStack {
     Mapping memory;
@@ -124,9 +126,12 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void forget_units(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size);
   [[nodiscard]] const void* find_jump(uint32_t eip) const;
   void note_decline(uint32_t eip);
-  void remember_jump(const Lookup& lookup, uint32_t eip);
+  void remember_jump(const Lookup& lookup, uint32_t eip, Leave reason);
   [[nodiscard]] uint32_t* code_map(CodePrivilege mode);
+  [[nodiscard]] uint32_t* target_table(CodePrivilege mode);
+  static void forget_targets(WindowCode& code, size_t mode, uint32_t first, uint64_t pages);
   void forget_code(WindowCode& code, uint32_t first, uint64_t pages);
+  void set_return_stack_bottoms();
   void reset_return_stacks();
   void flush_translations();
   void clear_jump_cache();
@@ -142,6 +147,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   std::unique_ptr<Translator> translator_;
   Glue glue_;
   bool bmi2_ = false;
+  bool target_tables_ = true;
   std::unique_ptr<GuestContext> context_;
   Mapping jump_cache_;
   std::array<ReturnStack, 2> return_stacks_;  // by privilege

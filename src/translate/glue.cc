@@ -1,5 +1,7 @@
 #include "translate/glue.h"
 
+#include <vector>
+
 #include "base/addresses.h"
 
 namespace vitrine::translate {
@@ -79,10 +81,11 @@ void jump_back(Emitter& out, uint32_t to) {
   out.patch_dword(jump, to - static_cast<uint32_t>(jump) - 4);
 }
 
-uint32_t make_way_out(Emitter& out, Leave reason, uint32_t leave) {
+/// Returns where; the jump to the common end is noted in `jumps`.
+uint32_t make_way_out(Emitter& out, Leave reason, std::vector<size_t>& jumps) {
   const auto at = static_cast<uint32_t>(out.size());
   out.move_immediate(kR10, static_cast<uint32_t>(reason));
-  jump_back(out, leave);
+  jumps.push_back(out.jump());
   return at;
 }
 
@@ -126,22 +129,39 @@ void make_indirect(Emitter& out, Glue& glue, const GlueOptions& options) {
 
 Glue make_glue(Emitter& out, const GlueOptions& options) {
   Glue glue;
-  make_enter(out, glue);
-  const auto leave = static_cast<uint32_t>(out.size());
+  std::vector<size_t> jumps;
+  // First of all, since an empty entry of a target table leads to offset 0.
+  glue.indirect_miss = make_way_out(out, Leave::Indirect, jumps);
+  CHECK(glue.indirect_miss == 0);
+  glue.link = make_way_out(out, Leave::Link, jumps);
+  glue.decline = make_way_out(out, Leave::Decline, jumps);
+  glue.fpu = make_way_out(out, Leave::Fpu, jumps);
+  glue.kicked = make_way_out(out, Leave::Kicked, jumps);
+  glue.fault = make_way_out(out, Leave::Fault, jumps);
+  glue.stale = make_way_out(out, Leave::Stale, jumps);
+  for (const size_t jump : jumps) out.bind(jump);
   make_leave(out);
-  glue.link = make_way_out(out, Leave::Link, leave);
-  glue.indirect_miss = make_way_out(out, Leave::Indirect, leave);
-  glue.decline = make_way_out(out, Leave::Decline, leave);
-  glue.fpu = make_way_out(out, Leave::Fpu, leave);
-  glue.kicked = make_way_out(out, Leave::Kicked, leave);
-  glue.fault = make_way_out(out, Leave::Fault, leave);
-  glue.stale = make_way_out(out, Leave::Stale, leave);
+  make_enter(out, glue);
   glue.unpaired_return = static_cast<uint32_t>(out.size());
   out.load_address_wide(kRsp, {.base = kRsp, .displacement = -8});  // leave the bottom where it is
   out.move(kR9, kRcx);
   make_indirect(out, glue, options);
+  glue.unpaired_user_return = static_cast<uint32_t>(out.size());
+  out.load_address_wide(kRsp, {.base = kRsp, .displacement = -8});
+  out.move(kR9, kRcx);
+  glue.mispredicted_user_return = static_cast<uint32_t>(out.size());
+  out.move(kRcx, kR9);
+  emit_table_jump(out, 0);
   glue.end = static_cast<uint32_t>(out.size());
   return glue;
+}
+
+void emit_table_jump(Emitter& out, uint32_t start) {
+  out.load(kR9, {.base = kR13, .index = kR8, .scale = 2});
+  out.bytes(0x4c, 0x8d, 0x15);  // lea r10, [rip + disp32]: offset 0 of code memory
+  out.dword(0 - (start + static_cast<uint32_t>(out.size()) + 4));
+  out.load_address_wide(kR9, {.base = kR9, .index = kR10});
+  out.bytes(0x41, 0xff, 0xe1);  // jmp r9
 }
 
 }  // namespace vitrine::translate

@@ -21,12 +21,18 @@ struct Glue {
   uint32_t unpaired_return = 0;
   /// A return address that was not the expected one: restores ECX from r9d, then as `indirect`.
   uint32_t mispredicted_return = 0;
+  /// The same two where r13 is a target table (emit_table_jump).
+  uint32_t unpaired_user_return = 0, mispredicted_user_return = 0;
   uint32_t end = 0;
 };
 
 struct GlueOptions {
   bool bmi2 = false;  ///< The host has SHRX, PEXT and PDEP.
 };
+
+/// Jumps to the code for the guest address in r8d by the table at r13, which has the code memory offset for each
+/// address, or 0, where Glue::indirect_miss is. `start` is the emitter's own offset in code memory.
+void emit_table_jump(Emitter& out, uint32_t start);
 
 /// Writes the glue at the beginning of `out`.
 [[nodiscard]] Glue make_glue(Emitter& out, const GlueOptions& options);

@@ -32,7 +32,7 @@ Verdict jump(UnitBuilder& builder) {
     return Verdict::Ends;
   }
   if (!load_target(builder)) return Verdict::Declined;
-  builder.to_glue(builder.glue().indirect);
+  builder.jump_indirect();
   return Verdict::Ends;
 }
 
@@ -44,7 +44,7 @@ Verdict call(UnitBuilder& builder) {
   if (direct) {
     builder.branch(builder.out().call(), target_of(builder));
   } else {
-    builder.call_glue(builder.glue().indirect);
+    builder.call_indirect();
   }
   builder.landing(builder.next_eip());
   return Verdict::Next;

@@ -26,6 +26,8 @@ class Translator {
   void translate_crossing(cpu::Core& core, CodePage& page, const uint8_t* bytes, CodePage& next,
                           const uint8_t* next_bytes, uint32_t eip);
 
+  void use_target_tables(bool use) { options_.target_tables = use; }
+
  private:
   cpu::Decoder decoder_;
   TranslationCache& cache_;

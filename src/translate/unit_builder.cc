@@ -29,6 +29,7 @@ void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction
   instruction_start_ = out_.size();
   branches_before_ = branches_.size();
   declines_before_ = declines_.size();
+  indirect_calls_before_ = indirect_calls_.size();
   const auto offset = static_cast<uint16_t>(eip & kPageMask);
   boundaries_.push_back({offset, shadow_, at()});
   entries_.push_back({offset, false, at()});
@@ -39,6 +40,7 @@ void UnitBuilder::undo_instruction() {
   out_.rewind(instruction_start_);
   branches_.resize(branches_before_);
   declines_.resize(declines_before_);
+  indirect_calls_.resize(indirect_calls_before_);
 }
 
 bool UnitBuilder::slow() const {
@@ -133,9 +135,21 @@ void UnitBuilder::to_glue(uint32_t glue) {
   jump_to(glue);
 }
 
-void UnitBuilder::call_glue(uint32_t glue) {
+void UnitBuilder::jump_indirect() {
+  if (by_table()) {
+    emit_table_jump(out_, start_);
+  } else {
+    jump_to(glue_.indirect);
+  }
+}
+
+void UnitBuilder::call_indirect() {
   const size_t distance = out_.call();
-  out_.patch_dword(distance, glue - (start_ + static_cast<uint32_t>(distance)) - 4);
+  if (by_table()) {
+    indirect_calls_.push_back(distance);  // to a jump of its own in the cold part, for the branch predictor
+  } else {
+    out_.patch_dword(distance, glue_.indirect - (start_ + static_cast<uint32_t>(distance)) - 4);
+  }
 }
 
 void UnitBuilder::decline() {
@@ -159,7 +173,7 @@ void UnitBuilder::landing(uint32_t expected) {
   out_.move(kR9, kRcx);
   out_.load_address(kRcx, {.base = kR8, .displacement = static_cast<int32_t>(0 - expected)});
   const size_t as_expected = out_.jump_if_rcx_zero();
-  jump_to(glue_.mispredicted_return);
+  jump_to(by_table() ? glue_.mispredicted_user_return : glue_.mispredicted_return);
   out_.bind_short(as_expected);
   out_.move(kRcx, kR9);
 }
@@ -219,6 +233,10 @@ void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_
     out_.bind(site);
     out_.move_immediate(kR8, eip);
     jump_to(glue_.decline);
+  }
+  for (const size_t call : indirect_calls_) {
+    out_.bind(call);
+    emit_table_jump(out_, start_);
   }
   for (const Branch& branch : branches_) resolve(branch);
   Unit unit;

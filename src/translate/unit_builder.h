@@ -26,6 +26,8 @@ enum class PrivilegedPolicy : uint8_t {
 
 struct TranslatorOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
+  /// User code has target tables (WindowCode::targets); otherwise everything goes by the jump cache.
+  bool target_tables = false;
   bool bmi2 = false;  ///< The host has PEXT, PDEP, SARX and so on.
   /// Several vCPUs take turns on one thread: PAUSE, the sign of a spinning one, goes to the interpreter.
   bool pause_ends_turn = false;
@@ -66,6 +68,8 @@ class UnitBuilder {
   /// Leaves (Leave::Stale) unless the active window still shows `page` where it belongs. Part of the present
   /// instruction that undo_instruction() does not take back.
   void check_page(const CodePage& page);
+  /// Whether indirect branches go by a target table.
+  [[nodiscard]] bool by_table() const { return user() && options_.target_tables; }
   /// Before an instruction that needs floating-point state in the host's registers. Uses r8d and r9d.
   void need(UnitNeed need);
 
@@ -73,7 +77,9 @@ class UnitBuilder {
   void branch(size_t distance, uint32_t target);
   /// A jump to a piece of glue.
   void to_glue(uint32_t glue);
-  void call_glue(uint32_t glue);
+  /// To the guest address in r8d.
+  void jump_indirect();
+  void call_indirect();
   /// r8d = eip; on to the interpreter.
   void decline();
   /// The same whatever the policy.
@@ -120,6 +126,7 @@ class UnitBuilder {
   std::vector<Boundary> boundaries_, entries_;
   std::vector<Branch> branches_;
   std::vector<std::pair<size_t, uint32_t>> declines_;  // site, eip
+  std::vector<size_t> indirect_calls_;
   std::vector<SiteIndex> to_link_;
 
   bool shadow_ = false;
@@ -128,7 +135,7 @@ class UnitBuilder {
   const cpu::Instruction* instruction_ = nullptr;
   const cpu::Encoding* encoding_ = nullptr;
   size_t instruction_start_ = 0;
-  size_t branches_before_ = 0, declines_before_ = 0;
+  size_t branches_before_ = 0, declines_before_ = 0, indirect_calls_before_ = 0;
 };
 
 // The families. Each looks at builder.instruction() and emits, or declines.
