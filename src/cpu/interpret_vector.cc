@@ -229,9 +229,10 @@ bool move_load(Core& core, const Instruction& i) {
 template <unsigned Size, bool Aligned>
 bool move_store(Core& core, const Instruction& i) {
   uint32_t linear = 0;
+  if (!sse_begin(core)) return false;  // may bring the state here
   Bytes<Size> value;
   std::memcpy(value.bytes, reg_place(core, i), Size);
-  return sse_begin(core) && vector_address<Access::Write, Size, Aligned>(core, i, linear) &&
+  return vector_address<Access::Write, Size, Aligned>(core, i, linear) &&
          store_linear(core, linear, value);
 }
 
