@@ -96,7 +96,7 @@ EngineMachine::EngineMachine(EngineUsed engine) : bus_(std::make_unique<Bus>()),
   build_tables();
   if (engine == EngineUsed::None) return;
   translate::EngineOptions options;
-  options.code_size = size_t{4} << 20;  // so that it is emptied now and then
+  options.code_size = kCodeMemory;
   if (engine == EngineUsed::Trap) options.privileged = translate::PrivilegedPolicy::Trap;
   auto made = translate::Engine::create(map_, *model_, options);
   CHECK(made.has_value(), "{}", made.error().message());

@@ -45,6 +45,9 @@ struct Program {
   uint32_t ds_attributes = 0;                   ///< Not 0: instead of those of a flat writable segment.
 };
 
+/// The engines' memory for translated code: small, so that it is emptied now and then.
+inline constexpr size_t kCodeMemory = size_t{4} << 20;
+
 inline constexpr uint16_t kFsSelector = 0x3b;
 
 struct Ending {

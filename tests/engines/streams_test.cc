@@ -96,11 +96,18 @@ class Streams : public testing::TestWithParam<std::tuple<EngineUsed, Privilege>>
     EXPECT_TRUE(found.empty()) << found;
   }
 
+  void verify_before_flush() {
+    const bool nearly_full = native_.engine()->cache().used() > kCodeMemory - kCodeMemory / 16;
+    if (nearly_full && !verified_) verify();
+    verified_ = nearly_full;
+  }
+
   /// False: the interpreter did not come to an end, and there is nothing to compare.
   bool compare(const Program& program, const std::string& what) {
     const Ending expected = interpreted_.run(program, kBudget);
     if (expected.reason == cpu::ExitReason::BudgetSpent) return false;
     const Ending ending = native_.run(program, kBudget);
+    verify_before_flush();
     const std::string found = difference(interpreted_, expected, native_, ending);
     ++cases_;
     if (found.empty()) return true;
@@ -141,6 +148,7 @@ class Streams : public testing::TestWithParam<std::tuple<EngineUsed, Privilege>>
   differential::Generator generator_;
   std::mt19937_64 random_;
   uint64_t cases_ = 0;
+  bool verified_ = false;
   std::map<std::string, unsigned> failures_;
 };
 

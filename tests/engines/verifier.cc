@@ -1,6 +1,313 @@
+// See verifier.h.
 #include "engines/verifier.h"
+
+#include <Zydis/Zydis.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "translate/guest_context.h"
+#include "x86/flags.h"
+#include "x86/registers.h"
+
 namespace vitrine::engines {
-std::string verify_translations(const translate::Engine&) {
-  return {};
+namespace {
+
+using translate::GuestContext;
+using translate::Unit;
+
+struct Decoded {
+  uint32_t at = 0;  ///< Offset in code memory.
+  ZydisDecodedInstruction i{};
+  ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT]{};
+
+  [[nodiscard]] std::span<const ZydisDecodedOperand> all() const { return {operands, i.operand_count}; }
+  [[nodiscard]] uint32_t end() const { return at + i.length; }
+};
+
+bool one_of(unsigned value, std::initializer_list<unsigned> list) {
+  return std::ranges::find(list, value) != list.end();
 }
+
+// What a unit may consist of. The categories are Zydis' (Intel XED's); what in them is too much is refused by
+// name.
+bool permitted_category(const ZydisDecodedInstruction& i) {
+  return one_of(i.meta.category, {ZYDIS_CATEGORY_BINARY,  ZYDIS_CATEGORY_LOGICAL,    ZYDIS_CATEGORY_DATAXFER,
+                                  ZYDIS_CATEGORY_ROTATE,  ZYDIS_CATEGORY_SHIFT,      ZYDIS_CATEGORY_BITBYTE,
+                                  ZYDIS_CATEGORY_CMOV,    ZYDIS_CATEGORY_SETCC,      ZYDIS_CATEGORY_CONVERT,
+                                  ZYDIS_CATEGORY_COND_BR, ZYDIS_CATEGORY_UNCOND_BR,  ZYDIS_CATEGORY_CALL,
+                                  ZYDIS_CATEGORY_RET,     ZYDIS_CATEGORY_STRINGOP,   ZYDIS_CATEGORY_FLAGOP,
+                                  ZYDIS_CATEGORY_X87_ALU, ZYDIS_CATEGORY_FCMOV,      ZYDIS_CATEGORY_SSE,
+                                  ZYDIS_CATEGORY_MMX,     ZYDIS_CATEGORY_SEMAPHORE,  ZYDIS_CATEGORY_NOP,
+                                  ZYDIS_CATEGORY_WIDENOP, ZYDIS_CATEGORY_BMI2,       ZYDIS_CATEGORY_BMI1,
+                                  ZYDIS_CATEGORY_LZCNT,   ZYDIS_CATEGORY_LOGICAL_FP, ZYDIS_CATEGORY_DECIMAL,
+                                  ZYDIS_CATEGORY_MISC,    ZYDIS_CATEGORY_PCLMULQDQ,  ZYDIS_CATEGORY_AES,
+                                  ZYDIS_CATEGORY_PUSH,    ZYDIS_CATEGORY_POP,        ZYDIS_CATEGORY_SHA,
+                                  ZYDIS_CATEGORY_GFNI});
+}
+
+bool refused_mnemonic(unsigned mnemonic) {
+  return one_of(
+      mnemonic,
+      {ZYDIS_MNEMONIC_FXSAVE,   ZYDIS_MNEMONIC_FXSAVE64,   ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64,
+       ZYDIS_MNEMONIC_FNSAVE,   ZYDIS_MNEMONIC_FRSTOR,     ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV,
+       ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_CPUID,   ZYDIS_MNEMONIC_PAUSE,
+       ZYDIS_MNEMONIC_MONITOR,  ZYDIS_MNEMONIC_MWAIT,      ZYDIS_MNEMONIC_XLAT,    ZYDIS_MNEMONIC_ENTER,
+       ZYDIS_MNEMONIC_LEAVE,    ZYDIS_MNEMONIC_CLFLUSH,    ZYDIS_MNEMONIC_RDPID,   ZYDIS_MNEMONIC_RDTSCP});
+}
+
+unsigned large(ZydisRegister reg) {
+  return ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+}
+bool general(ZydisRegister reg) {
+  const ZydisRegisterClass kind = ZydisRegisterGetClass(reg);
+  return one_of(kind,
+                {ZYDIS_REGCLASS_GPR8, ZYDIS_REGCLASS_GPR16, ZYDIS_REGCLASS_GPR32, ZYDIS_REGCLASS_GPR64});
+}
+bool monitors(ZydisRegister reg) {
+  return one_of(large(reg), {ZYDIS_REGISTER_RSP, ZYDIS_REGISTER_R12, ZYDIS_REGISTER_R13, ZYDIS_REGISTER_R14});
+}
+
+class Verifier {
+ public:
+  explicit Verifier(const translate::Engine& engine) : cache_(engine.cache()) {
+    ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  }
+
+  std::string run() {
+    collect();
+    for (const Unit* unit : units_) verify(*unit);
+    std::string text;
+    for (const auto& [what, example] : found_) text += fmt::format("{}: {}\n", what, example);
+    return text;
+  }
+
+ private:
+  // Units begin at multiples of 16; the first comes behind the glue.
+  void collect() {
+    for (uint32_t at = 0; at < cache_.used();) {
+      const Unit* unit = cache_.unit_at(at);
+      if (unit == nullptr) {
+        at += 16;
+        continue;
+      }
+      if (units_.empty()) floor_ = unit->begin;
+      units_.push_back(unit);
+      for (const auto& boundary : unit->boundaries) boundaries_.insert(boundary.host);
+      at = (unit->end + 15) & ~15u;
+    }
+  }
+
+  void complain(const std::string& what, const Decoded& d) {
+    if (found_.contains(what)) return;
+    char text[128] = "";
+    ZydisFormatter formatter;
+    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
+    if (d.i.length != 0)
+      ZydisFormatterFormatInstruction(&formatter, &d.i, d.operands, d.i.operand_count_visible, text,
+                                      sizeof text, d.at, nullptr);
+    std::string bytes;
+    for (unsigned n = 0; n < std::max<unsigned>(d.i.length, 1); ++n)
+      bytes += fmt::format("{:02x} ", *cache_.memory().executable(d.at + n));
+    found_[what] = fmt::format("{}({})", bytes, text);
+  }
+
+  void verify(const Unit& unit) {
+    code_.clear();
+    std::set<uint32_t> starts;
+    for (uint32_t at = unit.begin; at < unit.end;) {
+      Decoded d;
+      d.at = at;
+      const auto status =
+          ZydisDecoderDecodeFull(&decoder_, cache_.memory().executable(at), unit.end - at, &d.i, d.operands);
+      if (!ZYAN_SUCCESS(status)) {
+        d.i.length = 0;
+        return complain("not an instruction", d);
+      }
+      starts.insert(at);
+      code_.push_back(d);
+      at = d.end();
+    }
+    for (const auto& boundary : unit.boundaries) {
+      // The last instructions of a unit may have become nothing.
+      if (!starts.contains(boundary.host)) complain("boundary within an instruction", code_.back());
+    }
+    for (size_t n = 0; n < code_.size(); ++n) verify(n, starts);
+    if (!code_.empty() &&
+        !one_of(code_.back().i.meta.category, {ZYDIS_CATEGORY_UNCOND_BR, ZYDIS_CATEGORY_RET}) &&
+        code_.back().i.mnemonic != ZYDIS_MNEMONIC_HLT)
+      complain("runs off its end", code_.back());
+  }
+
+  void verify(size_t n, const std::set<uint32_t>& starts) {
+    const Decoded& d = code_[n];
+    if (d.i.mnemonic == ZYDIS_MNEMONIC_HLT) return;  // PrivilegedPolicy::Trap
+    if (!permitted_category(d.i)) return complain("category", d);
+    if (refused_mnemonic(d.i.mnemonic)) return complain("refused", d);
+    if (d.i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY && !own_vex(d)) complain("encoding", d);
+    if (one_of(d.i.meta.category, {ZYDIS_CATEGORY_UNCOND_BR, ZYDIS_CATEGORY_COND_BR, ZYDIS_CATEGORY_CALL}))
+      return verify_branch(d, starts);
+    if (d.i.meta.category == ZYDIS_CATEGORY_RET) {
+      if (d.i.opcode != 0xc3 || d.i.length != 1) complain("return", d);
+      return;
+    }
+    if (d.i.meta.category == ZYDIS_CATEGORY_STRINGOP) return verify_string(n);
+    if (own_stack(n)) return;
+    for (const ZydisDecodedOperand& operand : d.all()) {
+      if (operand.type == ZYDIS_OPERAND_TYPE_MEMORY) verify_memory(n, operand);
+      if (operand.type == ZYDIS_OPERAND_TYPE_REGISTER) verify_register(n, operand);
+    }
+  }
+
+  // PEXT, PDEP, SARX, SHRX on scratch registers; SARX takes its operand from one of the guest's.
+  static bool own_vex(const Decoded& d) {
+    if (!one_of(d.i.mnemonic,
+                {ZYDIS_MNEMONIC_PEXT, ZYDIS_MNEMONIC_PDEP, ZYDIS_MNEMONIC_SARX, ZYDIS_MNEMONIC_SHRX}))
+      return false;
+    return std::ranges::all_of(d.all(), [](const ZydisDecodedOperand& operand) {
+      return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && operand.size == 32;
+    });
+  }
+
+  void verify_branch(const Decoded& d, const std::set<uint32_t>& starts) {
+    const ZydisDecodedOperand& target = d.operands[0];
+    if (target.type != ZYDIS_OPERAND_TYPE_IMMEDIATE || !target.imm.is_relative ||
+        d.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
+      return complain("indirect or far", d);
+    const auto to = static_cast<uint32_t>(d.end() + static_cast<uint32_t>(target.imm.value.s));
+    const bool there = starts.contains(to) || boundaries_.contains(to) || to < floor_;
+    if (!there) complain("branch to nowhere", d);
+  }
+
+  [[nodiscard]] bool is(size_t n, std::initializer_list<uint8_t> bytes) const {
+    if (n >= code_.size() || code_[n].i.length != bytes.size()) return false;
+    return std::equal(bytes.begin(), bytes.end(), cache_.memory().executable(code_[n].at));
+  }
+
+  // pushfq; pop r8 — and — pdep r8d, r8d, r10d; push r8; popfq, behind mov r10d with the flags that are the
+  // host's.
+  [[nodiscard]] bool own_stack(size_t n) const {
+    if (is(n, {0x9c})) return is(n + 1, {0x41, 0x58});
+    if (is(n, {0x41, 0x58})) return n > 0 && is(n - 1, {0x9c});
+    if (is(n, {0x41, 0x50})) return is(n + 1, {0x9d});
+    if (!is(n, {0x9d})) return false;
+    constexpr uint32_t kMask = 0xcd5;
+    static_assert((x86::kArithmeticFlags | x86::kDf) == kMask);
+    return n >= 4 && is(n - 1, {0x41, 0x50}) && is(n - 2, {0xc4, 0x42, 0x3b, 0xf5, 0xc2}) &&
+           is(n - 4, {0x41, 0xba, kMask & 0xff, kMask >> 8, 0, 0});
+  }
+
+  void verify_string(size_t n) {
+    const Decoded& d = code_[n];
+    if ((d.i.attributes & ZYDIS_ATTRIB_HAS_SEGMENT) != 0 || d.i.address_width != 64 || (d.i.raw.rex.W != 0))
+      complain("string prefixes", d);
+    for (const bool source : {true, false}) {
+      const ZydisRegister wanted = source ? ZYDIS_REGISTER_RSI : ZYDIS_REGISTER_RDI;
+      const auto loads = [&](size_t at) {
+        return source ? is(at, {0x4a, 0x8d, 0x34, 0x1e}) : is(at, {0x4a, 0x8d, 0x3c, 0x1f});
+      };
+      const auto cuts = [&](size_t at) { return source ? is(at, {0x89, 0xf6}) : is(at, {0x89, 0xff}); };
+      const bool used = std::ranges::any_of(d.all(), [&](const ZydisDecodedOperand& operand) {
+        return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.base == wanted;
+      });
+      if (!used) continue;
+      const bool loaded = (n >= 1 && loads(n - 1)) || (n >= 2 && loads(n - 2));
+      const bool cut_off = cuts(n + 1) || cuts(n + 2);
+      if (!loaded || !cut_off) complain("string pointer", d);
+      const bool window = (n >= 2 && loads_window(n - 2)) || (n >= 3 && loads_window(n - 3));
+      if (!window) complain("string window", d);
+    }
+  }
+
+  [[nodiscard]] bool loads_field(size_t n, ZydisRegister into, uint32_t first, uint32_t last) const {
+    const Decoded& d = code_[n];
+    return d.i.mnemonic == ZYDIS_MNEMONIC_MOV && d.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           d.operands[0].reg.value == into && d.operands[1].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+           d.operands[1].mem.base == ZYDIS_REGISTER_R14 && d.operands[1].mem.index == ZYDIS_REGISTER_NONE &&
+           d.operands[1].mem.disp.value >= first && d.operands[1].mem.disp.value <= last;
+  }
+  [[nodiscard]] bool loads_window(size_t n) const {
+    return loads_field(n, ZYDIS_REGISTER_R11, offsetof(GuestContext, window), offsetof(GuestContext, window));
+  }
+  [[nodiscard]] bool loads_segment_base(size_t n) const {
+    constexpr uint32_t kBases = offsetof(GuestContext, segment_base);
+    return loads_field(n, ZYDIS_REGISTER_R9, kBases, kBases + 8 * (x86::kSegmentCount - 1));
+  }
+
+  void verify_memory(size_t n, const ZydisDecodedOperand& operand) {
+    const Decoded& d = code_[n];
+    const auto& m = operand.mem;
+    if (m.type == ZYDIS_MEMOP_TYPE_AGEN) return;  // LEA: no access
+    if (operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN) return complain("implicit memory", d);
+    const bool writes = (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    const uint8_t* const bytes = cache_.memory().executable(d.at);
+    const bool has67 = std::find(bytes, bytes + d.i.raw.prefix_count, 0x67) != bytes + d.i.raw.prefix_count;
+    if (m.segment == ZYDIS_REGISTER_GS) {
+      if (d.i.address_width != 32 || !has67) complain("64-bit address in the window", d);
+      for (const ZydisRegister reg : {m.base, m.index})
+        if (reg != ZYDIS_REGISTER_NONE && (!general(reg) || monitors(reg)))
+          complain("monitor register in address", d);
+      return;
+    }
+    if (d.i.mnemonic == ZYDIS_MNEMONIC_NOP) return;
+    if (has67 || m.segment == ZYDIS_REGISTER_FS) return complain("address without window", d);
+    const bool plain_move = d.i.mnemonic == ZYDIS_MNEMONIC_MOV;
+    if (m.base == ZYDIS_REGISTER_R14 && m.index == ZYDIS_REGISTER_NONE) {
+      const bool field = plain_move && m.disp.value >= 0 &&
+                         static_cast<uint64_t>(m.disp.value) + operand.size / 8 <= sizeof(GuestContext);
+      if (!field) complain("context", d);
+      if (writes && (m.disp.value != offsetof(GuestContext, interrupt_flag) || operand.size != 32))
+        complain("context written", d);
+      return;
+    }
+    if (m.base == ZYDIS_REGISTER_R12 && m.index == ZYDIS_REGISTER_NONE) {
+      const bool entry = plain_move && !writes && operand.size == 32 && m.disp.value >= 0 &&
+                         m.disp.value < int64_t{4} << 20 && m.disp.value % 4 == 0;
+      if (!entry) complain("code map", d);
+      return;
+    }
+    const bool segment_base = is(n, {0x45, 0x8b, 0x09}) && n > 0 && loads_segment_base(n - 1);
+    if (!segment_base) complain("memory of the monitor", d);
+  }
+
+  void verify_register(size_t n, const ZydisDecodedOperand& operand) {
+    const Decoded& d = code_[n];
+    const ZydisRegister reg = operand.reg.value;
+    const ZydisRegisterClass kind = ZydisRegisterGetClass(reg);
+    if (one_of(kind,
+               {ZYDIS_REGCLASS_SEGMENT, ZYDIS_REGCLASS_CONTROL, ZYDIS_REGCLASS_DEBUG, ZYDIS_REGCLASS_TABLE}))
+      return complain("system register", d);
+    if (kind == ZYDIS_REGCLASS_XMM && (reg > ZYDIS_REGISTER_XMM7)) complain("XMM8 and above", d);
+    if (!general(reg)) return;
+    if (monitors(reg)) {
+      // The base of an operand is not listed here; nothing else names them.
+      return complain("monitor register", d);
+    }
+    if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) return;
+    if (operand.size != 64) return;
+    const bool for_string = is(n, {0x4a, 0x8d, 0x34, 0x1e}) || is(n, {0x4a, 0x8d, 0x3c, 0x1f});
+    const bool scratch =
+        one_of(reg, {ZYDIS_REGISTER_R8, ZYDIS_REGISTER_R9, ZYDIS_REGISTER_R10, ZYDIS_REGISTER_R11});
+    if (!for_string && !(scratch && (loads_window(n) || loads_segment_base(n)))) complain("64-bit result", d);
+  }
+
+  const translate::TranslationCache& cache_;
+  ZydisDecoder decoder_{};
+  std::vector<const Unit*> units_;
+  uint32_t floor_ = 0;
+  std::set<uint32_t> boundaries_;
+  std::vector<Decoded> code_;
+  std::map<std::string, std::string> found_;
+};
+
+}  // namespace
+
+std::string verify_translations(const translate::Engine& engine) {
+  return Verifier(engine).run();
+}
+
 }  // namespace vitrine::engines
