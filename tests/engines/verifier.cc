@@ -53,11 +53,11 @@ bool permitted_category(const ZydisDecodedInstruction& i) {
 bool refused_mnemonic(unsigned mnemonic) {
   return one_of(
       mnemonic,
-      {ZYDIS_MNEMONIC_FXSAVE,   ZYDIS_MNEMONIC_FXSAVE64,   ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64,
-       ZYDIS_MNEMONIC_FNSAVE,   ZYDIS_MNEMONIC_FRSTOR,     ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV,
-       ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_CPUID,   ZYDIS_MNEMONIC_PAUSE,
-       ZYDIS_MNEMONIC_MONITOR,  ZYDIS_MNEMONIC_MWAIT,      ZYDIS_MNEMONIC_XLAT,    ZYDIS_MNEMONIC_ENTER,
-       ZYDIS_MNEMONIC_LEAVE,    ZYDIS_MNEMONIC_CLFLUSH,    ZYDIS_MNEMONIC_RDPID,   ZYDIS_MNEMONIC_RDTSCP});
+      {ZYDIS_MNEMONIC_FXSAVE, ZYDIS_MNEMONIC_FXSAVE64, ZYDIS_MNEMONIC_FXRSTOR, ZYDIS_MNEMONIC_FXRSTOR64,
+       ZYDIS_MNEMONIC_FNSAVE, ZYDIS_MNEMONIC_FRSTOR, ZYDIS_MNEMONIC_FNSTENV, ZYDIS_MNEMONIC_FLDENV,
+       ZYDIS_MNEMONIC_MASKMOVQ, ZYDIS_MNEMONIC_MASKMOVDQU, ZYDIS_MNEMONIC_CPUID, ZYDIS_MNEMONIC_MONITOR,
+       ZYDIS_MNEMONIC_MWAIT, ZYDIS_MNEMONIC_XLAT, ZYDIS_MNEMONIC_ENTER, ZYDIS_MNEMONIC_LEAVE,
+       ZYDIS_MNEMONIC_CLFLUSH, ZYDIS_MNEMONIC_RDPID, ZYDIS_MNEMONIC_RDTSCP});
 }
 
 unsigned large(ZydisRegister reg) {
@@ -149,6 +149,7 @@ class Verifier {
     if (!permitted_category(d.i)) return complain("category", d);
     if (refused_mnemonic(d.i.mnemonic)) return complain("refused", d);
     if (d.i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY && !own_vex(d)) complain("encoding", d);
+    if (own_table_jump(n)) return;
     if (one_of(d.i.meta.category, {ZYDIS_CATEGORY_UNCOND_BR, ZYDIS_CATEGORY_COND_BR, ZYDIS_CATEGORY_CALL}))
       return verify_branch(d, starts);
     if (d.i.meta.category == ZYDIS_CATEGORY_RET) {
@@ -201,6 +202,21 @@ class Verifier {
            is(n - 4, {0x41, 0xba, kMask & 0xff, kMask >> 8, 0, 0});
   }
 
+  // The jump by the table of targets: mov r9d, [r13 + r8 * 4]; lea r10, [rip + x], which is offset 0 of code
+  // memory; lea r9, [r9 + r10]; jmp r9. `n` is any of the four.
+  [[nodiscard]] bool own_table_jump(size_t n) const {
+    for (size_t first = n < 3 ? 0 : n - 3; first <= n && first + 3 < code_.size(); ++first) {
+      const Decoded& base = code_[first + 1];
+      const uint8_t* const bytes = cache_.memory().executable(base.at);
+      const bool load = is(first, {0x47, 0x8b, 0x4c, 0x85, 0x00});
+      const bool origin = base.i.length == 7 && bytes[0] == 0x4c && bytes[1] == 0x8d && bytes[2] == 0x15 &&
+                          base.end() + static_cast<uint32_t>(base.i.raw.disp.value) == 0;
+      if (load && origin && is(first + 2, {0x4f, 0x8d, 0x0c, 0x11}) && is(first + 3, {0x41, 0xff, 0xe1}))
+        return true;
+    }
+    return false;
+  }
+
   void verify_string(size_t n) {
     const Decoded& d = code_[n];
     if ((d.i.attributes & ZYDIS_ATTRIB_HAS_SEGMENT) != 0 || d.i.address_width != 64 || (d.i.raw.rex.W != 0))
@@ -234,8 +250,15 @@ class Verifier {
     return loads_field(n, ZYDIS_REGISTER_R11, offsetof(GuestContext, window), offsetof(GuestContext, window));
   }
   [[nodiscard]] bool loads_segment_base(size_t n) const {
-    constexpr uint32_t kBases = offsetof(GuestContext, segment_base);
-    return loads_field(n, ZYDIS_REGISTER_R9, kBases, kBases + 8 * (x86::kSegmentCount - 1));
+    using translate::ExtraSegment;
+    constexpr uint32_t kSegments = offsetof(GuestContext, extra_segments);
+    for (uint32_t start = kSegments; start < kSegments + 2 * sizeof(ExtraSegment);
+         start += sizeof(ExtraSegment)) {
+      if (loads_field(n, ZYDIS_REGISTER_R9, start + offsetof(ExtraSegment, unlimited),
+                      start + offsetof(ExtraSegment, within) + 8 * ExtraSegment::kSteps))
+        return code_[n].operands[1].mem.disp.value % 8 == 0;
+    }
+    return false;
   }
 
   void verify_memory(size_t n, const ZydisDecodedOperand& operand) {
