@@ -165,7 +165,8 @@ void Engine::entries_dropped(paging::ShadowWindow& window, VirtualAddress first,
   if (found != window_code_.end()) forget_code(found->second, first.value >> kPageShift, pages);
 }
 
-// 16 GiB of addresses, of which memory is taken where a target is: four bytes for each byte of guest code around it.
+// 16 GiB of addresses, of which memory is taken where a target is: four bytes for each byte of guest code
+// around it.
 uint32_t* Engine::target_table(CodePrivilege mode) {
   if (mode == CodePrivilege::Supervisor || !target_tables_) return nullptr;
   Mapping& table = window_code_now_->targets[static_cast<size_t>(mode)];
@@ -239,7 +240,10 @@ void Engine::set_alarm(Nanoseconds after) {
     CHECK(::timer_create(CLOCK_MONOTONIC, &event, &timer) == 0, "timer_create");
     alarm_ = timer;
   }
-  after = std::max<Nanoseconds>(after, 1);
+  // It may go off before run() begins, and must not find the engine of the processor before.
+  set_current_engine(this);
+  // So that something is executed when it is late already.
+  after = std::max<Nanoseconds>(after, 50'000);
   itimerspec when{};
   when.it_value.tv_sec = static_cast<time_t>(after / 1'000'000'000);
   when.it_value.tv_nsec = static_cast<long>(after % 1'000'000'000);
@@ -278,8 +282,8 @@ void Engine::choose_window(Core& core) {
   context_->window = reinterpret_cast<uint64_t>(window_->base().value);
   context_->code_map = reinterpret_cast<uint64_t>(code_map(mode_));
   const uint32_t* const targets = target_table(mode_);
-  context_->jump_cache = reinterpret_cast<uint64_t>(targets != nullptr ? static_cast<const void*>(targets)
-                                                                       : jump_cache_.data());
+  context_->jump_cache =
+      reinterpret_cast<uint64_t>(targets != nullptr ? static_cast<const void*>(targets) : jump_cache_.data());
   set_gs_base(context_->window);
   const unsigned stack = mode_ == CodePrivilege::Supervisor ? 0 : 1;
   if (stack != active_stack_) {
@@ -491,8 +495,11 @@ Engine::Outcome Engine::run(Core& core) {
     ++counters_.unsuitable;
     return Outcome::Unsuitable;
   }
-  core_ = &core;
   GuestContext& c = *context_;
+  const bool first = core_ == nullptr;
+  core_ = &core;
+  // An alarm that went off before the first run knew of no processor.
+  if (first && c.kicked != 0) core.attention.fetch_or(cpu::kAttentionKick, std::memory_order_release);
   c.kicked = 0;
   set_current_engine(this);
   enter_state(core);
@@ -595,9 +602,8 @@ void Engine::step_to_boundary(ucontext_t& frame) {
 }
 
 void Engine::handle_kick(ucontext_t& frame) {
-  if (core_ == nullptr) return;
   ++counters_.kicks;
-  core_->attention.fetch_or(cpu::kAttentionKick, std::memory_order_release);
+  if (core_ != nullptr) core_->attention.fetch_or(cpu::kAttentionKick, std::memory_order_release);
   context_->kicked = 1;
   if (cache_->memory().contains(static_cast<uint64_t>(frame.uc_mcontext.gregs[REG_RIP])))
     step_to_boundary(frame);
