@@ -119,7 +119,7 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
 
 void Engine::set_return_stack_bottoms() {
   for (size_t n = 0; n < return_stacks_.size(); ++n) {
-    const bool table = n == 1 && target_tables_;
+    const bool table = n != static_cast<size_t>(CodePrivilege::Supervisor) && target_tables_;
     const auto bottom = reinterpret_cast<uint64_t>(
         cache_->memory().executable(table ? glue_.unpaired_user_return : glue_.unpaired_return));
     // SAFETY: the last 64 bytes of the return stack, which is ours.
@@ -285,7 +285,7 @@ void Engine::choose_window(Core& core) {
   context_->jump_cache =
       reinterpret_cast<uint64_t>(targets != nullptr ? static_cast<const void*>(targets) : jump_cache_.data());
   set_gs_base(context_->window);
-  const unsigned stack = mode_ == CodePrivilege::Supervisor ? 0 : 1;
+  const auto stack = static_cast<unsigned>(mode_);
   if (stack != active_stack_) {
     return_stacks_[active_stack_].pointer = context_->return_stack;
     context_->return_stack = return_stacks_[stack].pointer;

@@ -86,9 +86,9 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   using CodeMap = Mapping;
   /// What is known of the code that a window shows, by mode.
   struct WindowCode {
-    std::array<CodeMap, 3> maps;                // by CodePrivilege: page ids by virtual page
-    std::array<std::vector<uint32_t>, 3> used;  // virtual pages with an id
-    std::array<Mapping, 3> targets;             // code memory offsets by guest address; user modes
+    std::array<CodeMap, 3> maps;                    // by CodePrivilege: page ids by virtual page
+    std::array<std::vector<uint32_t>, 3> used;      // virtual pages with an id
+    std::array<Mapping, 3> targets;                 // code memory offsets by guest address; user modes
     std::array<std::vector<uint32_t>, 3> targeted;  // virtual pages with targets
   };
   struct ReturnStack {
@@ -150,7 +150,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   bool target_tables_ = true;
   std::unique_ptr<GuestContext> context_;
   Mapping jump_cache_;
-  std::array<ReturnStack, 2> return_stacks_;  // by privilege
+  std::array<ReturnStack, 3> return_stacks_;  // by CodePrivilege: they lead to code of one
   unsigned active_stack_ = 0;
   std::unordered_map<const paging::ShadowWindow*, WindowCode> window_code_;
   paging::ShadowWindow* window_ = nullptr;

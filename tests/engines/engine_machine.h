@@ -42,6 +42,7 @@ struct Program {
   std::vector<uint8_t> data;  ///< At kDataBase, two pages; zeros behind it.
   uint32_t cr0_set = 0, cr4_clear = 0;
   uint32_t fs_base = 0, fs_limit = 0xffffffff;  ///< FS is kFsSelector; its descriptor says this, too.
+  std::vector<uint8_t> system_call;             ///< Not empty: the handler of INT 80h, at CPL 0.
   uint32_t ds_attributes = 0;                   ///< Not 0: instead of those of a flat writable segment.
 };
 
@@ -64,7 +65,8 @@ class EngineMachine {
   ~EngineMachine();
 
   /// Runs until the machine halts, or for so many instructions (the interpreter) or two seconds (others).
-  [[nodiscard]] Ending run(const Program& program, uint64_t budget);
+  /// `kick_every` in nanoseconds: how often an engine is interrupted; 0: never.
+  [[nodiscard]] Ending run(const Program& program, uint64_t budget, uint64_t kick_every = 0);
   /// All of its memory; accessed and dirty bits are in it.
   [[nodiscard]] std::span<const uint8_t> memory() const;
   [[nodiscard]] const translate::Engine* engine() const { return engine_.get(); }

@@ -1,1 +1,110 @@
+// Situations that random streams meet too seldom: see streams_test.cc.
+#include <gtest/gtest.h>
 
+#include "engines/engine_machine.h"
+#include "engines/verifier.h"
+#include "x86/registers.h"
+
+namespace vitrine::engines {
+namespace {
+
+class Engines : public testing::TestWithParam<std::tuple<EngineUsed, Privilege>> {
+ protected:
+  Engines() : interpreted_(EngineUsed::None), native_(std::get<0>(GetParam())) {}
+
+  Program program(std::vector<uint8_t> code) {
+    Program made;
+    made.privilege = std::get<1>(GetParam());
+    made.code = std::move(code);
+    made.state.eip = kCodeBase;
+    made.state.eflags = 0x202;
+    made.state.gpr[x86::kEsp] = kDataBase + 0x1800;
+    made.state.gpr[x86::kEsi] = kDataBase + 0x100;
+    made.state.gpr[x86::kEdi] = kDataBase + 0x400;
+    made.state.unit[0] = 0x7f;
+    made.state.unit[1] = 0x03;
+    made.state.unit[24] = 0x80;
+    made.state.unit[25] = 0x1f;
+    return made;
+  }
+  void compare(const Program& wanted, uint64_t kick_every = 0) {
+    constexpr uint64_t kBudget = 20'000'000;
+    const Ending expected = interpreted_.run(wanted, kBudget);
+    ASSERT_NE(expected.reason, cpu::ExitReason::BudgetSpent);
+    const Ending ending = native_.run(wanted, kBudget, kick_every);
+    EXPECT_EQ(difference(interpreted_, expected, native_, ending), "");
+    EXPECT_EQ(verify_translations(*native_.engine()), "");
+  }
+
+  EngineMachine interpreted_, native_;
+};
+
+// More calls without returns than the return stack holds, then returns without calls.
+TEST_P(Engines, CallsAndReturnsThatDoNotMatch) {
+  compare(program({0xb9, 0xa0, 0x86, 0x01, 0x00,        // mov ecx, 100000
+                   0xe8, 0x00, 0x00, 0x00, 0x00,        // 1: call 2f
+                   0x58,                                // 2: pop eax
+                   0x49, 0x75, 0xf7,                    // dec ecx; jnz 1b
+                   0xb9, 0x50, 0xc3, 0x00, 0x00,        // mov ecx, 50000
+                   0x68, 0x19, 0x00, 0x00, 0x20, 0xc3,  // 3: push 20000019h; ret
+                   0x49, 0x75, 0xf7,                    // 20000019h: dec ecx; jnz 3b
+                   0xcc}));
+}
+
+TEST_P(Engines, JumpAndCallToAddressZero) {
+  compare(program({0x31, 0xc0, 0xff, 0xe0}));  // xor eax, eax; jmp eax
+  compare(program({0x31, 0xc0, 0xff, 0xd0}));
+  compare(program({0x6a, 0x00, 0xc3}));  // push 0; ret
+}
+
+// A call is made while floating-point instructions may run, its return while they may not: the code that it
+// returns to must know.
+TEST_P(Engines, ReturnAfterTaskSwitchedWasSet) {
+  if (std::get<1>(GetParam()) != Privilege::User) return;
+  Program wanted = program({0xe8, 0x03, 0x00, 0x00, 0x00,                             // call f
+                            0xd9, 0xe8, 0xcc,                                         // fld1; int3
+                            0xcd, 0x80, 0xc3});                                       // f: int 80h; ret
+  wanted.system_call = {0x0f, 0x20, 0xc0, 0x83, 0xc8, 0x08, 0x0f, 0x22, 0xc0, 0xcf};  // CR0.TS = 1; iret
+  compare(wanted);
+}
+
+// The same with a loop, so that everything is linked and in the caches.
+TEST_P(Engines, LoopsAfterTaskSwitchedWasSet) {
+  if (std::get<1>(GetParam()) != Privilege::User) return;
+  Program wanted = program({0xbb, 0x05, 0x00, 0x00, 0x00,          // mov ebx, 5
+                            0xe8, 0x06, 0x00, 0x00, 0x00,          // 1: call f
+                            0xd9, 0xe8, 0xdd, 0xd8, 0xeb, 0xf5,    // fld1; fstp st0; jmp 1b
+                            0x4b, 0x75, 0x02, 0xcd, 0x80, 0xc3});  // f: dec ebx; jnz 2f; int 80h; 2: ret
+  wanted.system_call = {0x0f, 0x20, 0xc0, 0x83, 0xc8, 0x08, 0x0f, 0x22, 0xc0, 0xcf};
+  compare(wanted);
+}
+
+// Interrupted everywhere: sequences of several host instructions are finished or begun again.
+TEST_P(Engines, KickedInTheMiddleOfEverything) {
+  Program wanted = program({0xb9, 0x88, 0x13, 0x00, 0x00,  // mov ecx, 5000
+                            0x51, 0x9c, 0x9d, 0x54, 0x5c,  // 1: push ecx; pushf; popf; push esp; pop esp
+                            0x87, 0x04, 0x24, 0x01, 0xc3,  // xchg eax, [esp]; add ebx, eax
+                            0xe8, 0x00, 0x00, 0x00, 0x00, 0x5a,  // call 2f; 2: pop edx
+                            0x90, 0x89, 0x17, 0x60, 0x61,        // nop; mov [edi], edx; pusha; popa
+                            0xa4, 0x4e, 0x4f, 0x59,              // movsb; dec esi; dec edi; pop ecx
+                            0x81, 0xe1, 0xff, 0xff, 0x03, 0x00,  // and ecx, 3ffffh
+                            0x49, 0x75, 0xd6,                    // dec ecx; jnz 1b
+                            0xcc});
+  wanted.code[wanted.code.size() - 2] =
+      static_cast<uint8_t>(5 - static_cast<int>(wanted.code.size() - 1));  // jnz 1b
+  wanted.state.gpr[x86::kEax] = 0;
+  compare(wanted, 30'000);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Engines,
+                         testing::Combine(testing::Values(EngineUsed::Translate, EngineUsed::Trap),
+                                          testing::Values(Privilege::User, Privilege::Supervisor)),
+                         [](const auto& parameters) {
+                           return std::string(std::get<0>(parameters.param) == EngineUsed::Trap
+                                                  ? "Trap"
+                                                  : "Translate") +
+                                  (std::get<1>(parameters.param) == Privilege::User ? "User" : "Supervisor");
+                         });
+
+}  // namespace
+}  // namespace vitrine::engines
