@@ -232,8 +232,7 @@ bool move_store(Core& core, const Instruction& i) {
   if (!sse_begin(core)) return false;  // may bring the state here
   Bytes<Size> value;
   std::memcpy(value.bytes, reg_place(core, i), Size);
-  return vector_address<Access::Write, Size, Aligned>(core, i, linear) &&
-         store_linear(core, linear, value);
+  return vector_address<Access::Write, Size, Aligned>(core, i, linear) && store_linear(core, linear, value);
 }
 
 template <bool Store>
