@@ -185,6 +185,22 @@ TEST_F(IntegerTest, LongRepeatsLetInterruptsIn) {
   EXPECT_EQ(m.reg(kEcx), 0u);
 }
 
+TEST_F(IntegerTest, ASuspendedCompareKeepsTheFlagsFromBeforeIt) {
+  m.write(kData, {1, 2, 3, 0});
+  m.reg(kEdi) = kData;
+  m.reg(kEax) = 0;
+  m.reg(kEcx) = 4;
+  m.state().eflags |= x86::kArithmeticFlags;
+  m.load_code({0xf2, 0xae});  // REPNE SCASB
+  for (unsigned iteration = 1; iteration < 4; ++iteration) {
+    ASSERT_EQ(m.run(1).reason, ExitReason::BudgetSpent);
+    EXPECT_EQ(m.reg(kEcx), 4 - iteration);
+    EXPECT_EQ(m.state().eflags & x86::kArithmeticFlags, x86::kArithmeticFlags);
+  }
+  ASSERT_EQ(m.run(1).reason, ExitReason::BudgetSpent);
+  EXPECT_EQ(m.state().eflags & x86::kArithmeticFlags, x86::kZf | x86::kPf);
+}
+
 TEST_F(IntegerTest, StringsHonourSegmentOverridesForTheSourceOnly) {
   m.state().segments[x86::kGs].base = kData;
   m.put<uint8_t>(kData + 5, 0x66);

@@ -312,7 +312,9 @@ bool repeat(Core& core, const Instruction& i) {
   return true;
 }
 
-// REPE and REPNE with CMPS and SCAS. After a fault the flags are those from before the instruction.
+// REPE and REPNE with CMPS and SCAS. Until the last iteration the flags stay those from before the
+// instruction, for a fault ("REP/REPE/REPZ/REPNE/REPNZ", SDM Vol. 2B) and, as processors do, for a trap or
+// interrupt in between.
 template <typename Step>
 bool repeat_while(Core& core, const Instruction& i) {
   const uint32_t count = address_register(core, i, x86::kEcx);
@@ -334,7 +336,10 @@ bool repeat_while(Core& core, const Instruction& i) {
   }
   set_address_register(core, i, x86::kEcx, count - done);
   counted.completed(done);
-  core.flags_to_state();
+  if (finished)
+    core.flags_to_state();
+  else
+    core.flags_from_state();
   end_repetition(core, finished);
   return true;
 }

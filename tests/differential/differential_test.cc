@@ -161,7 +161,9 @@ class Test {
            std::strchr("\x66\xf2\xf3\xf0\x2e\x67\x26\x36\x3e\x64\x65", test.bytes[at]) != nullptr &&
            test.bytes[at] != 0)
       ++at;
-    return test.bytes[at] == 0x0f && (test.bytes[at + 1] == 0x38 || test.bytes[at + 1] == 0x3a);
+    if (test.bytes[at] != 0x0f) return false;
+    const uint8_t opcode = test.bytes[at + 1];
+    return opcode == 0x38 || opcode == 0x3a || (opcode == 0x01 && test.bytes[at + 2] >= 0xc0);
   }
 
   void run_batch(std::vector<TestCase>& cases, bool bytes) {

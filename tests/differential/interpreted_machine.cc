@@ -15,7 +15,7 @@ namespace {
 // Physical layout. The supervisor's pages appear at kKernelBase, where user code does not find them.
 constexpr uint32_t kRamSize = 1 << 20;
 constexpr uint32_t kPageDirectory = 0x0000, kUserTable = 0x1000, kKernelTable = 0x2000;
-constexpr uint32_t kKernelPhysical = 0x3000;  // four pages: GDT and TSS, IDT, handlers, stack
+constexpr uint32_t kKernelPhysical = 0x3000, kKernelPages = 4;  // GDT and TSS, IDT, handlers, stack
 constexpr uint32_t kCodePhysical = 0x10000, kDataPhysical = 0x11000;
 constexpr uint32_t kKernelBase = 0x31340000;
 constexpr uint32_t kGdt = kKernelBase, kTss = kKernelBase + 0x800, kIdt = kKernelBase + 0x1000;
@@ -121,7 +121,7 @@ void InterpretedMachine::build_tables() {
   set_word(kUserTable + (kCodeBase >> 12 & 0x3ff) * 4, kCodePhysical | kAll);
   for (uint32_t page = 0; page < kDataSize >> 12; ++page)
     set_word(kUserTable + ((kDataBase >> 12 & 0x3ff) + page) * 4, (kDataPhysical + (page << 12)) | kAll);
-  for (uint32_t page = 0; page < 4; ++page)
+  for (uint32_t page = 0; page < kKernelPages; ++page)
     set_word(kKernelTable + ((kKernelBase >> 12 & 0x3ff) + page) * 4,
              (kKernelPhysical + (page << 12)) | kPresent | kWritable);
 
@@ -154,7 +154,11 @@ void InterpretedMachine::take_fault(Outcome& outcome) {
     outcome.error_code = word(frame);
     frame += 4;
   }
-  if (outcome.vector == 14) outcome.fault_address = state.cr2;
+  if (outcome.vector == 14) {
+    outcome.fault_address = state.cr2;
+    // The host has no handlers' pages there: to it they are not present.
+    if (state.cr2 - kKernelBase < kKernelPages << 12) outcome.error_code &= ~kPresent;
+  }
   outcome.after.eip = word(frame);
   outcome.after.eflags = word(frame + 8);
   outcome.after.gpr[x86::kEsp] = word(frame + 12);
@@ -163,9 +167,7 @@ void InterpretedMachine::take_fault(Outcome& outcome) {
 void InterpretedMachine::run_one(const TestCase& test, Outcome& outcome, std::span<const uint8_t> data) {
   std::memcpy(ram_->data() + kDataPhysical, data.data(), kDataSize);
   std::memcpy(ram_->data() + kDataPhysical + test.window, test.window_bytes.data(), kWindowSize);
-  const uint32_t at = test.before.eip - kCodeBase;
-  map_.write(PhysicalAddress(kCodePhysical + at),
-             std::span(test.bytes).first(std::min<size_t>(test.length, kCodeSize - at)));
+  map_.write(PhysicalAddress(kCodePhysical), code_page(test));
 
   cpu::CpuState& state = vcpu_->state();
   state = start_;

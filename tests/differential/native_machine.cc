@@ -39,8 +39,7 @@ void load_case(mcontext_t& context) {
   const TestCase& test = work.cases[work.at];
   memcpy(data_area, work.data.data(), kDataSize);
   memcpy(data_area + test.window, test.window_bytes.data(), kWindowSize);
-  memcpy(code_area + (test.before.eip - kCodeBase), test.bytes.data(),
-         std::min<size_t>(test.length, kCodeBase + kCodeSize - test.before.eip));
+  memcpy(code_area, code_page(test).data(), kCodeSize);
   for (unsigned n = 0; n < 8; ++n) context.gregs[kGeneral[n]] = test.before.gpr[n];
   context.gregs[REG_RIP] = test.before.eip;
   context.gregs[REG_EFL] = static_cast<greg_t>(test.before.eflags | kTrapFlag);

@@ -2,6 +2,7 @@
 // interpreter.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -36,6 +37,14 @@ struct TestCase {
   uint32_t window = 0;  ///< Offset in the data area of…
   std::array<uint8_t, kWindowSize> window_bytes{};
 };
+
+/// All of the code page: the instruction and zeroes, so that what an earlier case stored there is gone.
+inline std::array<uint8_t, kCodeSize> code_page(const TestCase& test) {
+  std::array<uint8_t, kCodeSize> page{};
+  const uint32_t at = test.before.eip - kCodeBase;
+  std::copy_n(test.bytes.begin(), std::min<size_t>(test.length, kCodeSize - at), page.begin() + at);
+  return page;
+}
 
 struct Outcome {
   uint8_t vector = kNoVector;
