@@ -31,7 +31,8 @@ void PitCounter::write_control(uint64_t now, uint8_t control) {
   mode_ = static_cast<Mode>(mode > 5 ? mode & 3 : mode);  // 6 and 7 are 2 and 3.
   access_ = static_cast<Access>((control >> 4) & 3);
   bcd_ = (control & 1) != 0;
-  count_valid_ = loaded_ = load_pending_ = frozen_ = false;
+  unload();
+  count_valid_ = frozen_ = false;
   null_count_ = true;
   write_high_next_ = read_high_next_ = false;
   latched_count_.reset();
@@ -48,7 +49,7 @@ void PitCounter::write(uint64_t now, uint8_t value) {
       if (write_high_next_) {
         write_low_ = value;
         // "Mode 0": the first byte stops the counting and OUT goes low at once.
-        if (mode_ == Mode::InterruptOnTerminalCount) loaded_ = load_pending_ = false;
+        if (mode_ == Mode::InterruptOnTerminalCount) unload();
         return;
       }
       count_register_ = static_cast<uint16_t>(value << 8 | write_low_);
@@ -61,7 +62,7 @@ void PitCounter::count_written(uint64_t now) {
   const bool first = !count_valid_;
   count_valid_ = true;
   if (triggered()) return;  // waits for the gate
-  if (mode_ == Mode::InterruptOnTerminalCount) loaded_ = false;
+  if (mode_ == Mode::InterruptOnTerminalCount) unload();
   if (!periodic() || first || !loaded_) return schedule_load(now + 1);
   if (frozen_) return;  // the gate's rise loads it
   if (load_pending_ && load_at_ == now + 1) return;
@@ -69,6 +70,11 @@ void PitCounter::count_written(uint64_t now) {
   const uint64_t position = elapsed(now) % period_;
   const bool in_high_half = mode_ == Mode::SquareWave && position < high_length();
   schedule_load(now + (in_high_half ? high_length() : period_) - position);
+}
+
+void PitCounter::unload() {
+  loaded_ = load_pending_ = false;
+  edges_counted_ = 0;
 }
 
 void PitCounter::schedule_load(uint64_t at) {

@@ -62,6 +62,7 @@ class PitCounter {
  private:
   void settle(uint64_t now);
   void load(uint64_t at);
+  void unload();
   void schedule_load(uint64_t at);
   void freeze(uint64_t now);
   void count_written(uint64_t now);

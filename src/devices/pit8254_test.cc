@@ -321,6 +321,17 @@ TEST(PitLateTest, LateTimersDeliverOneEdgeAndKeepTheGrid) {
   EXPECT_EQ(irq.rises.size(), 2u);
 }
 
+TEST_F(PitTest, AControlWordAfterTheTerminalCountIsNoEdge) {
+  start(0, 0, 50);
+  go_to(100);
+  ASSERT_EQ(irq.rises.size(), 1u);
+  start(0, 0, 50);
+  EXPECT_EQ(irq.rises.size(), 1u);
+  go_to(1000);
+  EXPECT_EQ(irq.rises.size(), 2u);
+  EXPECT_EQ(pit.missed_edges(), 0u);
+}
+
 TEST_F(PitTest, SavesAndRestores) {
   go_to(100);
   start(0, 2, 1000);

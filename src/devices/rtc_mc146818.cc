@@ -198,8 +198,10 @@ void RtcMc146818::set_cmos(unsigned index, uint8_t value) {
 uint32_t RtcMc146818::read_port(uint16_t port, unsigned /*size*/) {
   if ((port & 1) == 0) return 0xff;  // The index cannot be read.
   if (index_ != kC) return cmos(index_);
-  find_flags();
-  const uint8_t value = cmos_[kC];
+  // An event that comes to light by this read is answered by it: it must not show as an edge of the line,
+  // after which the handler would find register C empty.
+  collect_flags();
+  const uint8_t value = cmos_[kC] | requested();
   cmos_[kC] = 0;
   flags_changed();
   return value;
@@ -280,26 +282,33 @@ std::optional<int64_t> RtcMc146818::next_alarm(int64_t after) const {
 }
 
 void RtcMc146818::find_flags() {
-  const uint64_t from = examined_, to = chain();
-  if (to > from) {
-    examined_ = to;
-    const uint64_t pulses = period();
-    const auto ticks = [&](uint64_t time) { return scale(time, kTimeBase, kNanosecondsPerSecond) / pulses; };
-    if (pulses != 0 && ticks(from) != ticks(to)) cmos_[kC] |= kPeriodicFlag;
-    const uint64_t seconds_before = from / kNanosecondsPerSecond, seconds = to / kNanosecondsPerSecond;
-    if (running() && seconds != seconds_before) {
-      cmos_[kC] |= kUpdateFlag;
-      const auto alarm = next_alarm(base_ + static_cast<int64_t>(seconds_before));
-      if (alarm && *alarm <= base_ + static_cast<int64_t>(seconds)) cmos_[kC] |= kAlarmFlag;
-    }
-  }
+  collect_flags();
   flags_changed();
 }
 
+void RtcMc146818::collect_flags() {
+  const uint64_t from = examined_, to = chain();
+  if (to <= from) return;
+  examined_ = to;
+  const uint64_t pulses = period();
+  const auto ticks = [&](uint64_t time) { return scale(time, kTimeBase, kNanosecondsPerSecond) / pulses; };
+  if (pulses != 0 && ticks(from) != ticks(to)) cmos_[kC] |= kPeriodicFlag;
+  const uint64_t seconds_before = from / kNanosecondsPerSecond, seconds = to / kNanosecondsPerSecond;
+  if (running() && seconds != seconds_before) {
+    cmos_[kC] |= kUpdateFlag;
+    const auto alarm = next_alarm(base_ + static_cast<int64_t>(seconds_before));
+    if (alarm && *alarm <= base_ + static_cast<int64_t>(seconds)) cmos_[kC] |= kAlarmFlag;
+  }
+}
+
+uint8_t RtcMc146818::requested() const {
+  return (cmos_[kC] & cmos_[kB] & kFlags) != 0 ? kRequest : 0;
+}
+
 void RtcMc146818::flags_changed() {
-  const bool request = (cmos_[kC] & cmos_[kB] & kFlags) != 0;
-  cmos_[kC] = static_cast<uint8_t>((cmos_[kC] & kFlags) | (request ? kRequest : 0));
-  irq_.set(request);
+  const uint8_t request = requested();
+  cmos_[kC] = static_cast<uint8_t>((cmos_[kC] & kFlags) | request);
+  irq_.set(request != 0);
   arm_timer();
 }
 

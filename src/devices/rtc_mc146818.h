@@ -70,6 +70,8 @@ class RtcMc146818 final : public memory::PortDevice, public Serializable {
   void set_time_from_bytes();
 
   void find_flags();
+  void collect_flags();
+  [[nodiscard]] uint8_t requested() const;
   void flags_changed();
   void arm_timer();
   [[nodiscard]] std::optional<int64_t> next_alarm(int64_t after) const;

@@ -163,6 +163,28 @@ TEST_F(RtcTest, AnUnreadInterruptCostsNoTimers) {
   EXPECT_FALSE(clock.next_deadline().has_value());
 }
 
+TEST(RtcLateTest, ATickThatAReadFindsMakesNoEdge) {
+  struct LateClock : Clock {
+    [[nodiscard]] Nanoseconds now() const override { return time; }
+    Nanoseconds time = 0;
+  } clock;
+  struct Edges : IrqSink {
+    void set_irq_line(unsigned /*line*/, bool level) override { rises += level ? 1 : 0; }
+    unsigned rises = 0;
+  } irq;
+  RtcMc146818 rtc(clock, IrqLine(irq, 8), kBase);
+  rtc.write_port(0x70, 1, 0x0b);
+  rtc.write_port(0x71, 1, 0x42);  // PIE
+  clock.time = kMillisecond;      // a tick is overdue
+  rtc.write_port(0x70, 1, 0x0c);
+  EXPECT_EQ(rtc.read_port(0x71, 1), 0xc0u);
+  clock.run_due_timers();
+  EXPECT_EQ(irq.rises, 0u);
+  clock.time = 2 * kMillisecond;
+  clock.run_due_timers();
+  EXPECT_EQ(irq.rises, 1u);
+}
+
 TEST_F(RtcTest, UpdateEndedInterrupt) {
   set(0x0b, 0x12);
   clock.advance(kSecond - 1);
