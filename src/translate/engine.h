@@ -48,7 +48,6 @@ struct EngineCounters {
   std::array<uint64_t, static_cast<size_t>(Leave::Count)> leaves{};  ///< By Leave.
   uint64_t host_faults = 0;                                          ///< Signals from translated code.
   uint64_t kicks = 0;
-  uint64_t translations = 0;
   uint64_t unsuitable = 0;  ///< Times that the mode was the interpreter's.
 };
 
@@ -102,7 +101,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
     CodePage* page = nullptr;
   };
 
-  Engine(memory::PhysicalMap& memory, const cpu::CpuModel& model);
+  explicit Engine(memory::PhysicalMap& memory);
   [[nodiscard]] Result<void> build(const cpu::CpuModel& model, const EngineOptions& options);
 
   void entries_dropped(paging::ShadowWindow& window, VirtualAddress first, uint64_t pages) override;
@@ -116,6 +115,9 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void load_fpu(cpu::Core& core);
   void unload_fpu();
   [[nodiscard]] CodePrivilege mode_of(const cpu::Core& core) const;
+  [[nodiscard]] paging::Privilege privilege() const {
+    return mode_ == CodePrivilege::Supervisor ? paging::Privilege::Supervisor : paging::Privilege::User;
+  }
   [[nodiscard]] Lookup look_up(cpu::Core& core, uint32_t eip);
   [[nodiscard]] CodePage* code_page(cpu::Core& core, uint32_t eip, Lookup& lookup);
   [[nodiscard]] static const uint8_t* bytes_of(const CodePage& page) {
@@ -136,9 +138,9 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void flush_translations();
   void clear_jump_cache();
 
-  [[nodiscard]] bool at_boundary(uint64_t rip, uint32_t& eip) const;
+  [[nodiscard]] bool at_boundary(const TranslationCache::Place& place) const;
   void redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip);
-  [[nodiscard]] bool fault_of_translated_code(uint64_t address, ucontext_t& frame, const Unit& unit);
+  void fault_of_translated_code(uint64_t address, ucontext_t& frame, uint32_t eip);
   void step_to_boundary(ucontext_t& frame);
 
   memory::PhysicalMap& memory_;
@@ -146,7 +148,6 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   std::unique_ptr<TranslationCache> cache_;
   std::unique_ptr<Translator> translator_;
   Glue glue_;
-  bool bmi2_ = false;
   bool target_tables_ = true;
   std::unique_ptr<GuestContext> context_;
   Mapping jump_cache_;

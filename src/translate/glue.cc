@@ -51,7 +51,6 @@ void make_enter(Emitter& out, Glue& glue) {
   out.bind_short(no_fpu);
   for (unsigned n = 0; n < 8; ++n) out.load(host_of(n), gpr_field(n));
   out.jump_memory(VITRINE_CONTEXT(entry));
-  glue.enter_end = static_cast<uint32_t>(out.size());
 }
 
 // The common end of all ways out. r10d: Leave.

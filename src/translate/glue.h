@@ -10,9 +10,8 @@ namespace vitrine::translate {
 
 /// Offsets in code memory.
 struct Glue {
-  /// void enter(GuestContext*, const void* code): runs from `code` until something leaves. Until `enter_end`
-  /// nothing of the guest's has happened.
-  uint32_t enter = 0, enter_end = 0;
+  /// void enter(GuestContext*, const void* code): runs from `code` until something leaves.
+  uint32_t enter = 0;
   // Ways out. r8d: guest EIP to go on at; r11d: the site (Link only).
   uint32_t link = 0, indirect_miss = 0, decline = 0, fpu = 0, kicked = 0, fault = 0, stale = 0;
   /// Jumps to the code for the guest address in r8d, by the jump cache.

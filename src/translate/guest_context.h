@@ -41,6 +41,9 @@ struct JumpEntry {
 };
 inline constexpr unsigned kJumpEntries = 1u << 16;
 
+/// Flags of the guest that are the host's own while translated code runs.
+inline constexpr uint32_t kHostFlags = x86::kArithmeticFlags | x86::kDf;
+
 /// Flags that POPF changes rarely enough for the interpreter.
 inline constexpr uint32_t kUncommonFlags = x86::kTf | x86::kIopl | x86::kNt | x86::kAc | x86::kId;
 

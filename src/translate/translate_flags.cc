@@ -8,8 +8,6 @@ namespace {
 
 using cpu::Operation;
 
-// Flags that live in the host's register.
-constexpr uint32_t kHostFlags = x86::kArithmeticFlags | x86::kDf;
 static_assert(kUncommonFlags == (x86::kTf | x86::kIopl | x86::kNt | x86::kAc | x86::kId));
 
 // pext/pdep r32, r32, r32: `to` = bits of `from` under `mask`, at the low end or spread again. SDM Vol. 2B.

@@ -156,6 +156,15 @@ const Unit* TranslationCache::unit_at(uint32_t offset) const {
   return offset < unit.end ? &unit : nullptr;
 }
 
+std::optional<TranslationCache::Place> TranslationCache::place_of(uint64_t address) const {
+  if (!memory_.contains(address)) return std::nullopt;
+  const uint32_t offset = memory_.offset_of(address);
+  const Unit* const unit = unit_at(offset);
+  const Boundary* const boundary = unit != nullptr ? boundary_at(*unit, offset) : nullptr;
+  if (boundary == nullptr) return std::nullopt;
+  return Place{unit, boundary, offset, unit->page->key.virtual_page << kPageShift | boundary->guest};
+}
+
 const Boundary* TranslationCache::boundary_at(const Unit& unit, uint32_t offset) {
   auto after = std::ranges::upper_bound(unit.boundaries, offset, {}, &Boundary::host);
   return after == unit.boundaries.begin() ? nullptr : &*--after;

@@ -30,7 +30,7 @@ enum class CodePrivilege : uint8_t {
 };
 
 struct PageKey {
-  const memory::RamBlock* block = nullptr;
+  memory::RamBlock* block = nullptr;
   uint64_t page = 0;          ///< Index within the block.
   uint32_t virtual_page = 0;  ///< Linear address >> 12.
   CodePrivilege privilege = CodePrivilege::Supervisor;
@@ -128,6 +128,15 @@ class TranslationCache {
 
   /// The unit that a code memory offset lies in, or null.
   [[nodiscard]] const Unit* unit_at(uint32_t offset) const;
+  /// Where in the guest an address of translated code belongs.
+  struct Place {
+    const Unit* unit;
+    const Boundary* boundary;
+    uint32_t offset;  ///< Of code memory.
+    uint32_t eip;     ///< Of the instruction.
+  };
+  /// Nothing: the address is not translated code.
+  [[nodiscard]] std::optional<Place> place_of(uint64_t address) const;
   /// The boundary that an offset in the unit belongs to: the last at or below it.
   [[nodiscard]] static const Boundary* boundary_at(const Unit& unit, uint32_t offset);
 

@@ -131,10 +131,6 @@ void UnitBuilder::jump_to(uint32_t cache_offset) {
   out_.patch_dword(distance, cache_offset - (start_ + static_cast<uint32_t>(distance)) - 4);
 }
 
-void UnitBuilder::to_glue(uint32_t glue) {
-  jump_to(glue);
-}
-
 void UnitBuilder::jump_indirect() {
   if (by_table()) {
     emit_table_jump(out_, start_);

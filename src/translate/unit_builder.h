@@ -49,7 +49,6 @@ class UnitBuilder {
 
   Emitter& out() { return out_; }
   [[nodiscard]] const TranslatorOptions& options() const { return options_; }
-  [[nodiscard]] const Glue& glue() const { return glue_; }
   [[nodiscard]] bool user() const { return page_.key.privilege != CodePrivilege::Supervisor; }
 
   // The present instruction.
@@ -75,8 +74,6 @@ class UnitBuilder {
 
   /// A jump, call or conditional jump whose distance lies at `distance` goes to a guest address.
   void branch(size_t distance, uint32_t target);
-  /// A jump to a piece of glue.
-  void to_glue(uint32_t glue);
   /// To the guest address in r8d.
   void jump_indirect();
   void call_indirect();

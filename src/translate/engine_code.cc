@@ -1,0 +1,236 @@
+// How the engine finds, makes and forgets translated code: the maps of each window, the jump cache, the
+// tables of targets and the return stacks that lead to it.
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "translate/engine.h"
+
+namespace vitrine::translate {
+namespace {
+
+using cpu::Core;
+
+constexpr size_t kCodeMapSize = sizeof(uint32_t) << (32 - kPageShift);
+constexpr uint32_t kFaultsToBeSlow = 8, kRunsAsSlow = 4096;
+
+}  // namespace
+
+void Engine::set_return_stack_bottoms() {
+  for (size_t n = 0; n < return_stacks_.size(); ++n) {
+    const bool table = n != static_cast<size_t>(CodePrivilege::Supervisor) && target_tables_;
+    const auto bottom = reinterpret_cast<uint64_t>(
+        cache_->memory().executable(table ? glue_.unpaired_user_return : glue_.unpaired_return));
+    // SAFETY: the last 64 bytes of the return stack, which is ours.
+    std::memcpy(reinterpret_cast<void*>(return_stacks_[n].top), &bottom, sizeof bottom);
+  }
+}
+
+void Engine::reset_return_stacks() {
+  for (ReturnStack& stack : return_stacks_) stack.pointer = stack.top;
+  context_->return_stack = return_stacks_[active_stack_].top;
+}
+
+void Engine::flush_translations() {
+  cache_->flush();
+  for (auto& [window, code] : window_code_) forget_code(code, 0, uint64_t{1} << (32 - kPageShift));
+  clear_jump_cache();
+  reset_return_stacks();
+}
+
+void Engine::clear_jump_cache() {
+  ::madvise(jump_cache_.data(), jump_cache_.size(), MADV_DONTNEED);
+  // An empty entry would match address 0 in a window that shows no code there.
+  reinterpret_cast<JumpEntry*>(jump_cache_.data())[0].negated_eip = 1;
+}
+
+uint32_t* Engine::target_table(CodePrivilege mode) {
+  if (mode == CodePrivilege::Supervisor || !target_tables_) return nullptr;
+  Mapping& table = window_code_now_->targets[static_cast<size_t>(mode)];
+  if (!table) {
+    auto made = Mapping::create(sizeof(uint32_t) << 32, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    if (!made) {
+      // The host has no room for tables: everything goes by the jump cache from here on.
+      target_tables_ = false;
+      translator_->use_target_tables(false);
+      set_return_stack_bottoms();
+      flush_translations();
+      return nullptr;
+    }
+    table = std::move(*made);
+  }
+  return reinterpret_cast<uint32_t*>(table.data());
+}
+
+void Engine::forget_targets(WindowCode& code, size_t mode, uint32_t first, uint64_t pages) {
+  auto* const table = reinterpret_cast<uint32_t*>(code.targets[mode].data());
+  std::erase_if(code.targeted[mode], [&](uint32_t page) {
+    if (page - first >= pages) return false;
+    std::memset(table + (size_t{page} << kPageShift), 0, sizeof(uint32_t) << kPageShift);
+    return true;
+  });
+}
+
+void Engine::forget_code(WindowCode& code, uint32_t first, uint64_t pages) {
+  bool any = false;
+  for (size_t mode = 0; mode < code.maps.size(); ++mode) {
+    auto* const map = reinterpret_cast<uint32_t*>(code.maps[mode].data());
+    forget_targets(code, mode, first, pages);
+    any |= std::erase_if(code.used[mode], [&](uint32_t page) {
+             if (page - first >= pages) return false;
+             map[page] = 0;
+             return true;
+           }) != 0;
+  }
+  if (any) reset_return_stacks();
+}
+
+uint8_t Engine::watched_bytes_written(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size,
+                                      uint8_t watches) {
+  constexpr auto kOurs = static_cast<uint8_t>(memory::Watch::Translated);
+  if ((watches & kOurs) == 0) return 0;
+  forget_units(block, page, offset, size);
+  return cache_->has_code(block, page) ? kOurs : 0;
+}
+
+void Engine::forget_units(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size) {
+  for (const auto& [code_page, old_id] : cache_->drop(block, page, offset, size)) {
+    const PageKey& key = code_page->key;
+    for (auto& [window, code] : window_code_) {
+      auto* const map = reinterpret_cast<uint32_t*>(code.maps[static_cast<size_t>(key.privilege)].data());
+      if (map == nullptr || map[key.virtual_page] != old_id) continue;
+      map[key.virtual_page] = code_page->id;
+      forget_targets(code, static_cast<size_t>(key.privilege), key.virtual_page, 1);
+    }
+    reset_return_stacks();
+  }
+}
+
+uint32_t* Engine::code_map(CodePrivilege mode) {
+  CodeMap& map = window_code_now_->maps[static_cast<size_t>(mode)];
+  if (!map) {
+    auto made =
+        Mapping::create(kCodeMapSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    CHECK(made.has_value(), "{}", made.error().message());
+    map = std::move(*made);
+  }
+  return reinterpret_cast<uint32_t*>(map.data());
+}
+
+// ---- Finding code.
+
+CodePage* Engine::code_page(Core& core, uint32_t eip, Lookup& lookup) {
+  const uint32_t virtual_page = eip >> kPageShift;
+  uint32_t* const map = code_map(mode_);
+  if (map[virtual_page] != 0) {
+    if (CodePage* page = cache_->page(map[virtual_page])) return page;
+  }
+  const paging::FillResult filled =
+      spaces_->fill(VirtualAddress(eip), paging::AccessKind::Fetch, privilege());
+  if (filled.outcome == paging::FillOutcome::TrueFault) {
+    core.raise_page_fault(eip, filled.error_code);
+    core.faulted = true;
+    lookup.status = Lookup::Status::Fault;
+    return nullptr;
+  }
+  if (filled.outcome == paging::FillOutcome::Emulate) {
+    lookup.status = Lookup::Status::Interpret;
+    return nullptr;
+  }
+  const PageKey key{filled.block, filled.page, virtual_page, mode_};
+  CodePage* page = cache_->find_page(key);
+  if (page == nullptr) page = &cache_->add_page(key);
+  if (map[virtual_page] == 0) window_code_now_->used[static_cast<size_t>(mode_)].push_back(virtual_page);
+  map[virtual_page] = page->id;
+  return page;
+}
+
+Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
+  Lookup lookup;
+  CodePage* page = code_page(core, eip, lookup);
+  if (page == nullptr) return lookup;
+  const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  auto found = page->entries.find(offset);
+  if (found == page->entries.end()) {
+    if (!cache_->has_room()) {
+      flush_translations();
+      page = code_page(core, eip, lookup);
+      if (page == nullptr) return lookup;
+    }
+    memory_.watch(*page->key.block, page->key.page, memory::Watch::Translated);
+    if (!translator_->translate(core, *page, bytes_of(*page), eip) &&
+        !translate_crossing(core, *page, eip, lookup))
+      return lookup;
+    found = page->entries.find(offset);
+    CHECK(found != page->entries.end());
+  }
+  lookup.status = Lookup::Status::Found;
+  lookup.code = cache_->memory().executable(found->second);
+  lookup.page = page;
+  return lookup;
+}
+
+bool Engine::translate_crossing(Core& core, CodePage& page, uint32_t eip, Lookup& lookup) {
+  CodePage* const next = code_page(core, (eip | kPageMask) + 1, lookup);
+  if (next == nullptr) return false;
+  memory_.watch(*next->key.block, next->key.page, memory::Watch::Translated);
+  translator_->translate_crossing(core, page, bytes_of(page), *next, bytes_of(*next), eip);
+  return true;
+}
+
+// The window does not know the second page of an instruction, or it is another one by now.
+void Engine::renew_crossing(Core& core, uint32_t eip) {
+  Lookup lookup;
+  CodePage* const page = code_page(core, eip, lookup);
+  if (page == nullptr) return;
+  const auto entry = page->entries.find(static_cast<uint16_t>(eip & kPageMask));
+  if (entry == page->entries.end()) return;
+  const Unit* const unit = cache_->unit_at(entry->second);
+  const CodePage* const next = code_page(core, (eip | kPageMask) + 1, lookup);
+  if (lookup.status == Lookup::Status::Fault) core.faulted = false;  // Whoever looks it up finds out.
+  if (next == unit->tail_page && next != nullptr && next->id == unit->tail_id) return;
+  forget_units(*page->key.block, page->key.page, eip & kPageMask, 1);
+}
+
+// An instruction that faults again and again only to be interpreted (a device's register, a page with code)
+// is translated to a plain way out, which costs a tenth; now and then it gets another chance.
+void Engine::note_decline(uint32_t eip) {
+  const uint32_t id = reinterpret_cast<const uint32_t*>(context_->code_map)[eip >> kPageShift];
+  CodePage* const page = id != 0 ? cache_->page(id) : nullptr;
+  const bool faulted = slow_site_ == eip;
+  slow_site_.reset();
+  if (page == nullptr || (!faulted && page->slow.empty())) return;
+  const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  const auto site = page->slow.find(offset);
+  if (!faulted && site == page->slow.end()) return;
+  SlowSite& slow = faulted ? page->slow[offset] : site->second;
+  if (faulted ? ++slow.faults < kFaultsToBeSlow : ++slow.runs < kRunsAsSlow) return;
+  slow = SlowSite{.slow = faulted};
+  forget_units(*page->key.block, page->key.page, offset, 1);
+}
+
+const void* Engine::find_jump(uint32_t eip) const {
+  const JumpEntry& entry = reinterpret_cast<const JumpEntry*>(jump_cache_.data())[eip & (kJumpEntries - 1)];
+  const auto* const map = reinterpret_cast<const uint32_t*>(context_->code_map);
+  const bool same = entry.negated_eip == 0 - eip && entry.negated_page == 0 - map[eip >> kPageShift] &&
+                    entry.negated_page != 0;
+  return same ? reinterpret_cast<const void*>(entry.code) : nullptr;
+}
+
+void Engine::remember_jump(const Lookup& lookup, uint32_t eip, Leave reason) {
+  uint32_t* const targets = reason == Leave::Indirect ? target_table(mode_) : nullptr;
+  if (targets != nullptr) {
+    auto& targeted = window_code_now_->targeted[static_cast<size_t>(mode_)];
+    const uint32_t page = eip >> kPageShift;
+    if (std::ranges::find(targeted, page) == targeted.end()) targeted.push_back(page);
+    targets[eip] = cache_->memory().offset_of(reinterpret_cast<uint64_t>(lookup.code));
+  }
+  auto* const entries = reinterpret_cast<JumpEntry*>(jump_cache_.data());
+  entries[eip & (kJumpEntries - 1)] = {.negated_eip = 0 - eip,
+                                       .negated_page = 0 - lookup.page->id,
+                                       .code = reinterpret_cast<uint64_t>(lookup.code)};
+}
+
+}  // namespace vitrine::translate
