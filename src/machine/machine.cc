@@ -56,10 +56,6 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
   if (config.signals.valid()) {
     loop_->watch_signals(std::move(config.signals), [this](int) { end(0); });
   }
-  if (config.clock.kind == ClockKind::Virtual && config.engine != EngineKind::Interpret) {
-    return std::unexpected(Error{"--clock=virtual counts instructions, which native engines do not", "", 0,
-                                 "add --engine=interpret"});
-  }
   model_ = TRY(cpu::CpuModel::create(config.cpu_model));
   make_clock(config.clock);
   characters_ = std::make_unique<CharacterDevices>(
@@ -162,7 +158,7 @@ void Machine::turn() {
 
 // What tells when to look outside: instructions, or, where nobody counts them, nanoseconds of the host.
 uint64_t Machine::progress() const {
-  if (!pc_->processors().native()) return pc_->processors().executed();
+  if (pc_->processors().counting()) return pc_->processors().executed();
   return RealClock::monotonic_time() / (kNativeSlice / kSliceLimit);
 }
 

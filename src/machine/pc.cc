@@ -90,7 +90,7 @@ Result<void> Pc::make_processors(const MachineConfig& config) {
       .count = config.cpus,
       .set_ferr = [this](bool level) { coprocessor_ports_->set_ferr(level); },
   });
-  TRY(processors_->use_engine(config.engine));
+  TRY(processors_->use_engine(config.engine, config.clock.kind));
   pic_ = std::make_unique<devices::PicPair>(devices::IrqLine(*processors_, Processors::kIntrLine));
   processors_->connect_pic(*pic_);
   for (const uint16_t port : {0x20, 0xa0, 0x4d0}) map(port, 2, *pic_);

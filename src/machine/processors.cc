@@ -50,12 +50,15 @@ Processors::Processors(Environment environment) : env_(std::move(environment)) {
   }
 }
 
-Result<void> Processors::use_engine(EngineKind kind) {
+Result<void> Processors::use_engine(EngineKind kind, ClockKind clock) {
   if (kind == EngineKind::Interpret) return {};
-  const translate::EngineOptions options{.privileged = kind == EngineKind::Trap
-                                                           ? translate::PrivilegedPolicy::Trap
-                                                           : translate::PrivilegedPolicy::CallOut,
-                                         .pause_ends_turn = units_.size() > 1};
+  const translate::EngineOptions options{
+      .privileged =
+          kind == EngineKind::Trap ? translate::PrivilegedPolicy::Trap : translate::PrivilegedPolicy::CallOut,
+      .pause_ends_turn = units_.size() > 1,
+      .counting = clock == ClockKind::Virtual ? translate::InstructionCounting::Exact
+                                              : translate::InstructionCounting::None};
+  counting_ = clock == ClockKind::Virtual;
   for (auto& unit : units_) {
     unit->engine = TRY(translate::Engine::create(env_.memory, env_.model, options));
     unit->vcpu->set_native_engine(unit->engine.get());
@@ -124,7 +127,7 @@ uint64_t Processors::turn_length(uint64_t budget) {
 cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
   current_ = vcpu;
   Unit& unit = *units_[vcpu];
-  if (unit.engine) unit.engine->set_alarm(time_limit_);
+  if (unit.engine && !counting_) unit.engine->set_alarm(time_limit_);
   const cpu::Exit exit = unit.vcpu->run(budget);
   unit.idle = exit.reason == cpu::ExitReason::Halted;
   return exit;

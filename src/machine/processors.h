@@ -53,8 +53,9 @@ class Processors final : public cpu::ProcessorBus,
 
   /// How guest code is executed, before the first run. Errors: the host lacks something that a native engine
   /// needs.
-  [[nodiscard]] Result<void> use_engine(EngineKind kind);
-  [[nodiscard]] bool native() const { return units_[0]->engine != nullptr; }
+  [[nodiscard]] Result<void> use_engine(EngineKind kind, ClockKind clock);
+  /// Whether executed() counts everything, so that a slice ends with its budget. Else its time limit ends it.
+  [[nodiscard]] bool counting() const { return counting_; }
   /// With a native engine: how long a slice may last.
   void set_time_limit(Nanoseconds limit) { time_limit_ = limit; }
 
@@ -136,6 +137,7 @@ class Processors final : public cpu::ProcessorBus,
   devices::ExternalInterruptSource* pic_ = nullptr;
   std::optional<memory::PlacementId> apic_window_;
   bool intr_ = false;  // the PIC's wire
+  bool counting_ = true;
   Nanoseconds time_limit_ = kNanosecondsPerMillisecond;
   uint32_t turn_seed_ = 1;
   unsigned current_ = 0;  // whose slice it is, or was

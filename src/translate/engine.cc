@@ -83,15 +83,17 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
   TRY(prepare_host_signals());
   spaces_ = TRY(paging::ShadowSpaces::create(memory_, options.shadow));
   spaces_->set_listener(this);
+  counting_ = options.counting == InstructionCounting::Exact;
   cache_ = TRY(TranslationCache::create(options.code_size));
   const bool bmi2 = __builtin_cpu_supports("bmi2") != 0;
   Emitter out(cache_->memory().writable(0), 4096);
   glue_ = make_glue(out, {.bmi2 = bmi2});
   cache_->keep_below((glue_.end + 63) & ~63u);
-  translator_ = std::make_unique<Translator>(
-      model, *cache_, glue_,
-      TranslatorOptions{
-          .privileged = options.privileged, .bmi2 = bmi2, .pause_ends_turn = options.pause_ends_turn});
+  translator_ = std::make_unique<Translator>(model, *cache_, glue_,
+                                             TranslatorOptions{.privileged = options.privileged,
+                                                               .bmi2 = bmi2,
+                                                               .pause_ends_turn = options.pause_ends_turn,
+                                                               .counting = options.counting});
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
   clear_jump_cache();
@@ -274,6 +276,7 @@ Engine::Outcome Engine::run(Core& core) {
   c.kicked = 0;
   set_current_engine(this);
   enter_state(core);
+  if (counting_) begin_count(core);
   // SAFETY: the glue keeps the ABI: callee-saved registers, stack, direction flag, MXCSR and x87 unit.
   const auto enter = reinterpret_cast<void (*)(GuestContext*, const void*)>(
       reinterpret_cast<uintptr_t>(cache_->memory().executable(glue_.enter)));
@@ -281,7 +284,7 @@ Engine::Outcome Engine::run(Core& core) {
   auto reason = Leave::Kicked;
   Outcome outcome = Outcome::Advanced;
   for (;;) {
-    if (core.attention.load(std::memory_order_acquire) != 0) break;
+    if (core.attention.load(std::memory_order_acquire) != 0 || (counting_ && c.instructions_left == 0)) break;
     const uint64_t flushes = cache_->counters().flushes;
     const bool to_link = reason == Leave::Link || reason == Leave::Indirect;
     const void* known = to_link ? nullptr : find_jump(eip);
@@ -302,9 +305,11 @@ Engine::Outcome Engine::run(Core& core) {
     enter(&c, lookup.code);
     reason = static_cast<Leave>(c.reason);
     ++counters_.leaves[c.reason];
+    if (counting_) settle_count(core, reason);
     if (reason == Leave::Aborted) continue;
     eip = c.eip;
-    if (reason == Leave::Decline) {
+    if (reason == Leave::Spent) break;
+    if (reason == Leave::Decline || (reason == Leave::Repeat && !permit_repetition())) {
       note_decline(eip);
       outcome = Outcome::OneInstruction;
       break;
@@ -324,6 +329,7 @@ Engine::Outcome Engine::run(Core& core) {
       }
     }
   }
+  if (counting_) settle_count(core, Leave::Aborted);
   core.state.eip = eip;
   leave_state(core);
   return outcome;

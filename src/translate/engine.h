@@ -39,6 +39,8 @@ struct EngineOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
   paging::ShadowSpaces::Options shadow{.policy = paging::ShadowPolicy::Unsync};
   bool pause_ends_turn = false;  ///< As TranslatorOptions has it.
+  /// Exact: run() executes no more instructions than the processor's budget has, and takes them off it.
+  InstructionCounting counting = InstructionCounting::None;
   size_t code_size = size_t{64} << 20;
 };
 
@@ -138,6 +140,10 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void flush_translations();
   void clear_jump_cache();
 
+  void begin_count(cpu::Core& core);
+  void settle_count(cpu::Core& core, Leave reason);
+  [[nodiscard]] bool permit_repetition();
+
   [[nodiscard]] bool at_boundary(const TranslationCache::Place& place) const;
   void redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip);
   void fault_of_translated_code(uint64_t address, ucontext_t& frame, uint32_t eip);
@@ -149,6 +155,9 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   std::unique_ptr<Translator> translator_;
   Glue glue_;
   bool target_tables_ = true;
+  bool counting_ = false;
+  uint32_t granted_ = 0;         // what core.remaining has not been charged with of instructions_left
+  uint32_t repeat_granted_ = 0;  // ECX when a repetition was permitted
   std::unique_ptr<GuestContext> context_;
   Mapping jump_cache_;
   std::array<ReturnStack, 3> return_stacks_;  // by CodePrivilege: they lead to code of one

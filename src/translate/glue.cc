@@ -138,6 +138,8 @@ Glue make_glue(Emitter& out, const GlueOptions& options) {
   glue.kicked = make_way_out(out, Leave::Kicked, jumps);
   glue.fault = make_way_out(out, Leave::Fault, jumps);
   glue.stale = make_way_out(out, Leave::Stale, jumps);
+  glue.spent = make_way_out(out, Leave::Spent, jumps);
+  glue.repeat = make_way_out(out, Leave::Repeat, jumps);
   for (const size_t jump : jumps) out.bind(jump);
   make_leave(out);
   make_enter(out, glue);

@@ -13,7 +13,8 @@ struct Glue {
   /// void enter(GuestContext*, const void* code): runs from `code` until something leaves.
   uint32_t enter = 0;
   // Ways out. r8d: guest EIP to go on at; r11d: the site (Link only).
-  uint32_t link = 0, indirect_miss = 0, decline = 0, fpu = 0, kicked = 0, fault = 0, stale = 0;
+  uint32_t link = 0, indirect_miss = 0, decline = 0, fpu = 0, kicked = 0, fault = 0, stale = 0, spent = 0,
+           repeat = 0;
   /// Jumps to the code for the guest address in r8d, by the jump cache.
   uint32_t indirect = 0;
   /// Where a return finds itself that has no partner: what the bottom of the return stack holds.

@@ -29,6 +29,8 @@ enum class Leave : uint32_t {
   Fault,     ///< The guest's own page fault at `eip`: see Engine.
   Stale,     ///< The instruction at `eip` reaches into a page that the window does not show, or not known as
              ///< such.
+  Spent,     ///< Counting: no instruction is left; the next is at `eip`.
+  Repeat,    ///< Counting: the repeated string instruction at `eip` asks how often it may.
   Count
 };
 
@@ -83,6 +85,15 @@ struct GuestContext {
   std::array<uint32_t, x86::kSegmentCount> selectors{};
 
   uint32_t kicked = 0;  ///< Not 0: enter() comes back at once.
+
+  // Where instructions are counted (InstructionCounting). See engine_count.cc.
+  uint32_t instructions_left = 0;      ///< How many more may begin.
+  uint32_t repeat_blocked = 1;         ///< Not 0: a repeated string instruction has to ask.
+  uint32_t repeat_running = 0;         ///< Not 0: it has begun and not ended.
+  uint32_t repeat_left = 0;            ///< ECX after the last one.
+  uint32_t interrupt_flag_before = 0;  ///< The last STI.
+  uint32_t shadowed = 0;               ///< EIP of the instruction behind it, once that has begun.
+  uint32_t in_shadow = 0;              ///< Leave::Spent: the next instruction is that.
 
   uint32_t x87_absent = 1;  ///< 0: x87 and MMX instructions may run.
   uint32_t sse_absent = 1;

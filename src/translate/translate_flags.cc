@@ -78,6 +78,10 @@ bool set_interrupt_flag(UnitBuilder& builder) {
   out.load(kRcx, VITRINE_CONTEXT(interrupt_waits));
   decline_unless_zero(builder);
   out.move(kRcx, kR9);
+  if (builder.counting()) {
+    out.load(kR8, VITRINE_CONTEXT(interrupt_flag));
+    out.store(VITRINE_CONTEXT(interrupt_flag_before), kR8);
+  }
   out.store_immediate(VITRINE_CONTEXT(interrupt_flag), x86::kIf);
   builder.cast_shadow();
   return true;

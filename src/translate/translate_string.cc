@@ -35,6 +35,8 @@ Verdict translate_string(UnitBuilder& builder) {
   if (form.source && (i.segment == x86::kFs || i.segment == x86::kGs || i.segment == x86::kCs))
     return Verdict::Declined;
   Emitter& out = builder.out();
+  const bool counted = builder.counting() && (i.prefixes & (cpu::kPrefixRep | cpu::kPrefixRepne)) != 0;
+  if (counted) builder.begin_repetition();
   out.load_wide(kR11, VITRINE_CONTEXT(window));
   if (form.source) out.load_address_wide(kRsi, {.base = kRsi, .index = kR11});
   if (form.destination) out.load_address_wide(kRdi, {.base = kRdi, .index = kR11});
@@ -44,6 +46,7 @@ Verdict translate_string(UnitBuilder& builder) {
   out.byte(static_cast<uint8_t>(form.opcode | (i.operand_size == 1 ? 0 : 1)));
   if (form.source) out.move(kRsi, kRsi);
   if (form.destination) out.move(kRdi, kRdi);
+  if (counted) builder.end_repetition();
   return Verdict::Next;
 }
 

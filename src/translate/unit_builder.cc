@@ -33,7 +33,47 @@ void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction
   const auto offset = static_cast<uint16_t>(eip & kPageMask);
   boundaries_.push_back({offset, shadow_, at()});
   entries_.push_back({offset, false, at()});
+  if (counting()) count_instruction(shadow_);
   shadow_ = false;
+}
+
+// Leaves when nothing is left of the budget. The instruction counts from here on; who does not execute it
+// after all gives it back (Engine::settle_count).
+void UnitBuilder::count_instruction(bool in_shadow) {
+  out_.move(kR9, kRcx);
+  out_.load(kRcx, VITRINE_CONTEXT(instructions_left));
+  const size_t spent = out_.jump_if_rcx_zero();
+  const size_t go_on = out_.jump();
+  out_.bind_short(spent);
+  out_.move(kRcx, kR9);
+  if (in_shadow) out_.store_immediate(VITRINE_CONTEXT(in_shadow), 1);
+  out_.move_immediate(kR8, eip_);
+  jump_to(glue_.spent);
+  out_.bind(go_on);
+  out_.load_address(kRcx, {.base = kRcx, .displacement = -1});
+  out_.store(VITRINE_CONTEXT(instructions_left), kRcx);
+  out_.move(kRcx, kR9);
+  if (in_shadow || shadow_ended_) out_.store_immediate(VITRINE_CONTEXT(shadowed), in_shadow ? eip_ : 0);
+  shadow_ended_ = in_shadow;
+  instruction_start_ = out_.size();
+}
+
+void UnitBuilder::begin_repetition() {
+  out_.move(kR9, kRcx);
+  out_.load(kRcx, VITRINE_CONTEXT(repeat_blocked));
+  const size_t permitted = out_.jump_if_rcx_zero();
+  out_.move(kRcx, kR9);
+  out_.move_immediate(kR8, eip_);
+  jump_to(glue_.repeat);
+  out_.bind_short(permitted);
+  out_.move(kRcx, kR9);
+  out_.store_immediate(VITRINE_CONTEXT(repeat_running), 1);
+}
+
+void UnitBuilder::end_repetition() {
+  out_.store_immediate(VITRINE_CONTEXT(repeat_running), 0);
+  out_.store_immediate(VITRINE_CONTEXT(repeat_blocked), 1);
+  out_.store(VITRINE_CONTEXT(repeat_left), kRcx);
 }
 
 void UnitBuilder::undo_instruction() {

@@ -24,6 +24,9 @@ enum class PrivilegedPolicy : uint8_t {
   Trap,     ///< They fault, and the handler of the host's signal emulates them: the classic hypervisor.
 };
 
+/// Whether translated code counts the instructions that it executes and keeps to a budget.
+enum class InstructionCounting : uint8_t { None, Exact };
+
 struct TranslatorOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
   /// User code has target tables (WindowCode::targets); otherwise everything goes by the jump cache.
@@ -31,6 +34,7 @@ struct TranslatorOptions {
   bool bmi2 = false;  ///< The host has PEXT, PDEP, SARX and so on.
   /// Several vCPUs take turns on one thread: PAUSE, the sign of a spinning one, goes to the interpreter.
   bool pause_ends_turn = false;
+  InstructionCounting counting = InstructionCounting::None;
 };
 
 /// What became of a guest instruction.
@@ -69,6 +73,11 @@ class UnitBuilder {
   void check_page(const CodePage& page);
   /// Whether indirect branches go by a target table.
   [[nodiscard]] bool by_table() const { return user() && options_.target_tables; }
+  /// Whether instructions are counted.
+  [[nodiscard]] bool counting() const { return options_.counting == InstructionCounting::Exact; }
+  /// Counting: before a repeated string instruction, and behind it.
+  void begin_repetition();
+  void end_repetition();
   /// Before an instruction that needs floating-point state in the host's registers. Uses r8d and r9d.
   void need(UnitNeed need);
 
@@ -111,6 +120,7 @@ class UnitBuilder {
   [[nodiscard]] bool in_page(uint32_t target) const { return target >> kPageShift == page_.key.virtual_page; }
   [[nodiscard]] static HostMemory segment_base(const cpu::Instruction& i);
   void jump_to(uint32_t cache_offset);
+  void count_instruction(bool in_shadow);
   void resolve(const Branch& branch);
   void emit_stub(Branch branch, uint32_t check);
 
@@ -127,6 +137,7 @@ class UnitBuilder {
   std::vector<SiteIndex> to_link_;
 
   bool shadow_ = false;
+  bool shadow_ended_ = false;  // the instruction before had the shadow over it
 
   uint32_t eip_ = 0;
   const cpu::Instruction* instruction_ = nullptr;
