@@ -9,6 +9,7 @@
 #include "paging/page_walker.h"
 #include "x86/control_registers.h"
 #include "x86/debug_registers.h"
+#include "x86/extended_state.h"
 
 namespace vitrine::cpu {
 
@@ -220,8 +221,9 @@ bool xsetbv(Core& core, const Instruction& /*i*/) {
   if ((state.cr4 & x86::kCr4Osxsave) == 0) return core.raise(Vector::InvalidOpcode);
   if (!require_supervisor(core)) return false;
   const uint64_t value = uint64_t{state.gpr[x86::kEdx]} << 32 | state.gpr[x86::kEax];
-  constexpr uint64_t kX87 = 1, kSse = 2;
-  if (state.gpr[x86::kEcx] != 0 || (value & kX87) == 0 || (value & ~(kX87 | kSse)) != 0)
+  const bool avx_alone = (value & (x86::kXstateAvx | x86::kXstateSse)) == x86::kXstateAvx;
+  if (state.gpr[x86::kEcx] != 0 || (value & x86::kXstateX87) == 0 || avx_alone ||
+      (value & ~uint64_t{core.env.model.cpuid(13, 0).eax}) != 0)
     return core.raise(Vector::GeneralProtection);
   state.xcr0 = value;
   update_mode(core);

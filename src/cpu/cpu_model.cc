@@ -10,6 +10,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "x86/extended_state.h"
+
 namespace vitrine::cpu {
 
 namespace {
@@ -25,7 +27,7 @@ constexpr Mask set_of(std::initializer_list<Feature> features) {
 }
 
 // Where CPUID shows a feature.
-enum class Word : uint8_t { Leaf1Edx, Leaf1Ecx, Leaf7Ebx, Extended1Edx, Extended1Ecx };
+enum class Word : uint8_t { Leaf1Edx, Leaf1Ecx, Leaf7Ebx, Leaf13Eax, Extended1Edx, Extended1Ecx };
 // Whether the host must have the instructions, because they run on it.
 enum class Needs : uint8_t { Nothing, Host };
 
@@ -72,14 +74,19 @@ constexpr FeatureRow kFeatures[] = {
     {Feature::TscDeadline, "tsc-deadline", "", Word::Leaf1Ecx, 24, Needs::Nothing,
      bit(Feature::Apic) | bit(Feature::Tsc)},
     {Feature::Aes, "aes", "", Word::Leaf1Ecx, 25, Needs::Host, bit(Feature::Sse2)},
+    {Feature::Fma, "fma", "", Word::Leaf1Ecx, 12, Needs::Host, bit(Feature::Avx)},
     {Feature::Xsave, "xsave", "", Word::Leaf1Ecx, 26, Needs::Host, bit(Feature::Sse)},
+    {Feature::Avx, "avx", "", Word::Leaf1Ecx, 28, Needs::Host, bit(Feature::Xsave) | bit(Feature::Sse42)},
+    {Feature::F16c, "f16c", "", Word::Leaf1Ecx, 29, Needs::Host, bit(Feature::Avx)},
     {Feature::Rdrand, "rdrand", "", Word::Leaf1Ecx, 30, Needs::Host},
     {Feature::Hypervisor, "hypervisor", "", Word::Leaf1Ecx, 31},
     {Feature::Bmi1, "bmi1", "", Word::Leaf7Ebx, 3, Needs::Host},
+    {Feature::Avx2, "avx2", "", Word::Leaf7Ebx, 5, Needs::Host, bit(Feature::Avx)},
     {Feature::Bmi2, "bmi2", "", Word::Leaf7Ebx, 8, Needs::Host},
     {Feature::Rdseed, "rdseed", "", Word::Leaf7Ebx, 18, Needs::Host},
     {Feature::Adx, "adx", "", Word::Leaf7Ebx, 19, Needs::Host},
     {Feature::Sha, "sha", "sha-ni", Word::Leaf7Ebx, 29, Needs::Host, bit(Feature::Sse2)},
+    {Feature::Xsaveopt, "xsaveopt", "", Word::Leaf13Eax, 0, Needs::Nothing, bit(Feature::Xsave)},
     {Feature::Nx, "nx", "xd", Word::Extended1Edx, 20, Needs::Nothing, bit(Feature::Pae) | bit(Feature::Msr)},
     {Feature::Rdtscp, "rdtscp", "", Word::Extended1Edx, 27, Needs::Nothing,
      bit(Feature::Tsc) | bit(Feature::Msr)},
@@ -97,10 +104,9 @@ constexpr Mask kQemu32 = (kPentium3 & ~bit(Feature::Vme)) |
                          set_of({Feature::Sse2, Feature::Sse3, Feature::Clflush, Feature::Hypervisor});
 constexpr Mask kCore2 =
     kPentium3 | set_of({Feature::Sse2, Feature::Sse3, Feature::Ssse3, Feature::Clflush, Feature::Nx});
-// Everything that host and interpreter offer. MONITOR is left out: its MWAIT does not wait. XSAVE would show
-// nothing that FXSAVE does not hold.
+// Everything that host and interpreter offer. MONITOR is left out: its MWAIT does not wait.
 constexpr Mask kMax =
-    ((Mask{1} << static_cast<unsigned>(Feature::Count)) - 1) & ~set_of({Feature::Monitor, Feature::Xsave});
+    ((Mask{1} << static_cast<unsigned>(Feature::Count)) - 1) & ~set_of({Feature::Monitor, Feature::Avx});
 
 struct ModelRow {
   std::string_view name;
@@ -175,6 +181,9 @@ bool host_has(const FeatureRow& row) {
       ask(7);
       word = ebx;
       break;
+    case Word::Leaf13Eax:
+      if (__get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx) != 0) word = eax;
+      break;
     case Word::Extended1Edx:
       ask(0x80000001);
       word = edx;
@@ -204,6 +213,15 @@ Mask with_requirements(Mask mask) {
     }
   }
   return mask;
+}
+
+// The highest leaf that shows the features, where the model itself would have fewer.
+uint32_t leaf_for(Mask features) {
+  uint32_t leaf = (features & bit(Feature::Xsave)) != 0 ? 13 : 1;
+  for (const FeatureRow& row : kFeatures) {
+    if (row.word == Word::Leaf7Ebx && (features & bit(row.feature)) != 0) leaf = std::max(leaf, 7u);
+  }
+  return leaf;
 }
 
 // Features whose requirements have gone, gone too.
@@ -296,6 +314,7 @@ Result<CpuModel> CpuModel::create(std::string_view specification) {
     if (auto applied = apply(word, result.features_, available); !applied)
       return std::unexpected(std::move(applied).error());
   }
+  result.last_leaf_ = std::max(model->last_leaf, leaf_for(result.features_));
   return result;
 }
 
@@ -303,6 +322,21 @@ std::vector<std::pair<std::string, std::string>> CpuModel::list() {
   std::vector<std::pair<std::string, std::string>> models;
   for (const ModelRow& row : kModels) models.emplace_back(row.name, row.description);
   return models;
+}
+
+// SDM Vol. 2, "CPUID", leaf 0DH.
+CpuModel::Leaf CpuModel::state_leaf(uint32_t subleaf) const {
+  using x86::kXstateAvx;
+  const uint64_t components = x86::kXstateX87 | x86::kXstateSse | (has(Feature::Avx) ? kXstateAvx : 0);
+  switch (subleaf) {
+    case 0: {
+      const uint32_t size = x86::xsave_size(components);
+      return {static_cast<uint32_t>(components), size, size, 0};
+    }
+    case 1: return {has(Feature::Xsaveopt) ? 1u : 0u, 0, 0, 0};
+    case 2: return has(Feature::Avx) ? Leaf{x86::kXsaveAvxSize, x86::kXsaveAvx, 0, 0} : Leaf{};
+    default: return {};
+  }
 }
 
 CpuModel::Leaf CpuModel::cpuid(uint32_t leaf, uint32_t subleaf) const {
@@ -318,10 +352,10 @@ CpuModel::Leaf CpuModel::cpuid(uint32_t leaf, uint32_t subleaf) const {
   const bool hypervisor_leaf = leaf == 0x40000000 && has(Feature::Hypervisor);
   const bool extended = (leaf & 0x80000000) != 0 && leaf <= model->last_extended_leaf;
   // SDM Vol. 2, "CPUID": above the highest leaf the data of the highest basic leaf are returned.
-  if (!hypervisor_leaf && !extended && leaf > model->last_leaf) leaf = model->last_leaf;
+  if (!hypervisor_leaf && !extended && leaf > last_leaf_) leaf = last_leaf_;
   switch (leaf) {
     case 0:
-      return {model->last_leaf, four_characters(vendor_, 0), four_characters(vendor_, 8),
+      return {last_leaf_, four_characters(vendor_, 0), four_characters(vendor_, 8),
               four_characters(vendor_, 4)};
     case 1: {
       constexpr uint32_t kLine = 8;  // of CLFLUSH, in units of 8 bytes
@@ -330,12 +364,7 @@ CpuModel::Leaf CpuModel::cpuid(uint32_t leaf, uint32_t subleaf) const {
     case 2: return {model->leaf2[0], model->leaf2[1], model->leaf2[2], model->leaf2[3]};
     case 4: return cache_leaf(subleaf);
     case 7: return subleaf == 0 ? Leaf{0, word(Word::Leaf7Ebx), 0, 0} : Leaf{};
-    case 13: {
-      // x87 and SSE state: the legacy area and the header.
-      constexpr uint32_t kSize = 512 + 64;
-      if (!has(Feature::Xsave) || subleaf != 0) return {};
-      return {3, kSize, kSize, 0};
-    }
+    case 13: return has(Feature::Xsave) ? state_leaf(subleaf) : Leaf{};
     case 0x40000000:
       return {0x40000000, four_characters("VitrineVM", 0), four_characters("VitrineVM", 4),
               four_characters("VitrineVM", 8)};

@@ -54,6 +54,11 @@ enum class Feature : uint8_t {
   Rdtscp,
   Sha,
   Xsave,
+  Xsaveopt,
+  Avx,
+  F16c,
+  Fma,
+  Avx2,
   Hypervisor,
   Count
 };
@@ -74,14 +79,17 @@ class CpuModel {
   struct Leaf {
     uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
   };
-  /// What CPUID returns, apart from what depends on the processor (APIC ID, OSXSAVE): the caller fills that
-  /// in.
+  /// What CPUID returns, apart from what depends on the processor (APIC ID, OSXSAVE, the size of the enabled
+  /// state): the caller fills that in.
   [[nodiscard]] Leaf cpuid(uint32_t leaf, uint32_t subleaf) const;
 
  private:
+  [[nodiscard]] Leaf state_leaf(uint32_t subleaf) const;
+
   std::string name_;
   uint64_t features_ = 0;
   uint32_t signature_ = 0;  ///< Leaf 1, EAX: family, model, stepping.
+  uint32_t last_leaf_ = 1;  ///< Highest basic leaf.
   std::string vendor_, brand_;
 };
 

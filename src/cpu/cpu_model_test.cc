@@ -50,6 +50,29 @@ TEST(CpuModels, FeaturesCanBeSwitched) {
   EXPECT_FALSE(CpuModel::create("max,sse=maybe"));
 }
 
+TEST(CpuModels, ExtendedStateIsShownAsFarAsItIsThere) {
+  const auto sse = CpuModel::create("pentium3,+xsave,+xsaveopt").value();
+  EXPECT_EQ(sse.cpuid(0, 0).eax, 13u);
+  EXPECT_NE(sse.cpuid(1, 0).ecx & 1u << 26, 0u);
+  EXPECT_EQ(sse.cpuid(13, 0).eax, 3u);
+  EXPECT_EQ(sse.cpuid(13, 0).ecx, 576u);
+  EXPECT_EQ(sse.cpuid(13, 1).eax, 1u);
+  EXPECT_EQ(sse.cpuid(13, 2).eax, 0u);
+  EXPECT_EQ(CpuModel::create("pentium3").value().cpuid(0, 0).eax, 2u);
+  const auto avx = CpuModel::create("core2duo,+avx2");
+  if (!avx) GTEST_SKIP() << avx.error().message();
+  EXPECT_TRUE(avx->has(Feature::Avx) && avx->has(Feature::Xsave));
+  EXPECT_EQ(avx->cpuid(0, 0).eax, 13u);
+  EXPECT_EQ(avx->cpuid(7, 0).ebx, 1u << 5);
+  EXPECT_EQ(avx->cpuid(13, 0).eax, 7u);
+  EXPECT_EQ(avx->cpuid(13, 0).ecx, 832u);
+  EXPECT_EQ(avx->cpuid(13, 2).eax, 256u);
+  EXPECT_EQ(avx->cpuid(13, 2).ebx, 576u);
+  EXPECT_EQ(avx->cpuid(13, 3).eax, 0u);
+  const auto without = CpuModel::create("max,-xsave").value();
+  EXPECT_FALSE(without.has(Feature::Avx) || without.has(Feature::Avx2) || without.has(Feature::Fma));
+}
+
 class Msrs : public SystemTest {
  protected:
   bool write(Msr number, uint64_t value) {

@@ -1,6 +1,7 @@
 // Saving and restoring the architectural state.
 #include "cpu/cpu_state.h"
 
+#include "x86/extended_state.h"
 #include "x86/flags.h"
 
 namespace vitrine::cpu {
@@ -49,6 +50,9 @@ void CpuState::serialize(StateArchive& archive) {
   cpu::serialize(archive, fpu);
   if (cpl > 3) archive.reject("CPL");
   if (activity > Activity::WaitForStartup) archive.reject("activity");
+  constexpr uint64_t kComponents = x86::kXstateX87 | x86::kXstateSse | x86::kXstateAvx;
+  const bool avx_alone = (xcr0 & (x86::kXstateAvx | x86::kXstateSse)) == x86::kXstateAvx;
+  if ((xcr0 & x86::kXstateX87) == 0 || (xcr0 & ~kComponents) != 0 || avx_alone) archive.reject("XCR0");
   if ((eflags & ~x86::kFlagsDefined) != 0 || (eflags & x86::kFlagsFixed) == 0) archive.reject("EFLAGS");
   if (!archive.loading()) return;
   cpl &= 3;

@@ -232,11 +232,8 @@ bool saves_sse(const Core& core) {
 
 }  // namespace
 
-bool fxsave(Core& core, const Instruction& i) {
-  if (!begin_image<Access::Write>(core, i)) return false;
-  FloatingPointState& fpu = core.state.fpu;
+void put_x87_image(FloatingPointState& fpu, std::span<uint8_t> image) {
   normalise_x87(fpu);
-  std::array<uint8_t, kWritten> image{};
   put(image, 0, fpu.control, 2);
   put(image, 2, fpu.status, 2);
   put(image, 4, abridged_tags(fpu), 1);
@@ -245,13 +242,35 @@ bool fxsave(Core& core, const Instruction& i) {
   put(image, 12, fpu.instruction_segment, 2);
   put(image, 16, fpu.data_pointer, 4);
   put(image, 20, fpu.data_segment, 2);
-  if (core.env.model.has(Feature::Sse)) {
-    put(image, 24, fpu.mxcsr, 4);
-    put(image, 28, host_unit(core).mxcsr_mask, 4);
-  }
   for (unsigned n = 0; n < 8; ++n)
     std::memcpy(image.data() + kStackAt + 16 * n, stack_register(fpu, n).data(), 10);
-  std::memcpy(image.data() + kXmmAt, fpu.xmm.data(), sizeof fpu.xmm);
+}
+
+void put_mxcsr_image(Core& core, std::span<uint8_t> image) {
+  put(image, 24, core.state.fpu.mxcsr, 4);
+  put(image, 28, host_unit(core).mxcsr_mask, 4);
+}
+
+void take_x87_image(FloatingPointState& fpu, std::span<const uint8_t> image) {
+  fpu.control = static_cast<uint16_t>(get(image, 0, 2));
+  fpu.status = static_cast<uint16_t>(get(image, 2, 2));
+  fpu.opcode = static_cast<uint16_t>(get(image, 6, 2));
+  fpu.instruction_pointer = get(image, 8, 4);
+  fpu.instruction_segment = static_cast<uint16_t>(get(image, 12, 2));
+  fpu.data_pointer = get(image, 16, 4);
+  fpu.data_segment = static_cast<uint16_t>(get(image, 20, 2));
+  for (unsigned n = 0; n < 8; ++n)
+    std::memcpy(stack_register(fpu, n).data(), image.data() + kStackAt + 16 * n, 10);
+  set_tags(fpu, static_cast<uint8_t>(get(image, 4, 1)));
+  normalise_x87(fpu);
+}
+
+bool fxsave(Core& core, const Instruction& i) {
+  if (!begin_image<Access::Write>(core, i)) return false;
+  std::array<uint8_t, kWritten> image{};
+  put_x87_image(core.state.fpu, image);
+  if (core.env.model.has(Feature::Sse)) put_mxcsr_image(core, image);
+  std::memcpy(image.data() + kXmmAt, core.state.fpu.xmm.data(), sizeof core.state.fpu.xmm);
   return store_bytes(core, i, std::span(image).first(saves_sse(core) ? kWritten : kXmmAt));
 }
 
@@ -266,17 +285,7 @@ bool fxrstor(Core& core, const Instruction& i) {
     fpu.mxcsr = mxcsr;
     std::memcpy(fpu.xmm.data(), image.data() + kXmmAt, sizeof fpu.xmm);
   }
-  fpu.control = static_cast<uint16_t>(get(image, 0, 2));
-  fpu.status = static_cast<uint16_t>(get(image, 2, 2));
-  fpu.opcode = static_cast<uint16_t>(get(image, 6, 2));
-  fpu.instruction_pointer = get(image, 8, 4);
-  fpu.instruction_segment = static_cast<uint16_t>(get(image, 12, 2));
-  fpu.data_pointer = get(image, 16, 4);
-  fpu.data_segment = static_cast<uint16_t>(get(image, 20, 2));
-  for (unsigned n = 0; n < 8; ++n)
-    std::memcpy(stack_register(fpu, n).data(), image.data() + kStackAt + 16 * n, 10);
-  set_tags(fpu, static_cast<uint8_t>(get(image, 4, 1)));
-  normalise_x87(fpu);
+  take_x87_image(fpu, image);
   update_ferr(core);
   return true;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cpu/access.h"
+#include "cpu/extended_state.h"
 #include "cpu/floating_point_image.h"
 #include "cpu/fpu_state.h"
 #include "cpu/host_unit.h"
@@ -342,6 +343,9 @@ Handler own_function(Operation operation) {
     case Operation::Stmxcsr: return &run_unit<stmxcsr>;
     case Operation::Fxsave: return &run_unit<fxsave>;
     case Operation::Fxrstor: return &run_unit<fxrstor>;
+    case Operation::Xsave: return &run_unit<xsave>;
+    case Operation::Xsaveopt: return &run_unit<xsaveopt>;
+    case Operation::Xrstor: return &run_unit<xrstor>;
     case Operation::Maskmovdqu: return &run_unit<maskmovdqu>;
     case Operation::Maskmovq: return &run_unit<maskmovq>;
     default: return nullptr;
@@ -353,6 +357,9 @@ Feature own_feature(Operation operation) {
     case Operation::Emms: return Feature::Mmx;
     case Operation::Fxsave:
     case Operation::Fxrstor: return Feature::Fxsr;
+    case Operation::Xsave:
+    case Operation::Xrstor: return Feature::Xsave;
+    case Operation::Xsaveopt: return Feature::Xsaveopt;
     case Operation::Maskmovdqu: return Feature::Sse2;
     default: return Feature::Sse;
   }

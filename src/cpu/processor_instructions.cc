@@ -5,6 +5,7 @@
 #include "cpu/access.h"
 #include "cpu/system_instructions.h"
 #include "x86/control_registers.h"
+#include "x86/extended_state.h"
 #include "x86/msrs.h"
 
 namespace vitrine::cpu {
@@ -22,6 +23,9 @@ bool cpuid(Core& core, const Instruction& /*i*/) {
     if ((state.apic_base & x86::kApicBaseEnable) == 0) answer.edx &= ~kApicBit;
     if ((state.cr4 & x86::kCr4Osxsave) != 0) answer.ecx |= kOsxsaveBit;
   }
+  // The size of an area for what is enabled now.
+  const bool state_sizes = leaf == 13 && state.gpr[x86::kEcx] == 0;
+  if (state_sizes && answer.ebx != 0) answer.ebx = x86::xsave_size(state.xcr0);
   state.gpr[x86::kEax] = answer.eax;
   state.gpr[x86::kEbx] = answer.ebx;
   state.gpr[x86::kEcx] = answer.ecx;

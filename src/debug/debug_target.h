@@ -52,6 +52,8 @@ class DebugTarget {
 
   // Processors. `cpu` < cpu_count(), always.
   [[nodiscard]] virtual unsigned cpu_count() const = 0;
+  /// Whether the processors have YMM registers.
+  [[nodiscard]] virtual bool has_avx() const = 0;
   [[nodiscard]] virtual const cpu::CpuState& cpu_state(unsigned cpu) const = 0;
   /// Also tells the vCPU (Vcpu::state_changed()). The server changes general, segment, x87 and SSE registers,
   /// EIP and EFLAGS (never VM), to values that a guest could have put there by itself.

@@ -23,6 +23,7 @@ class DebugTargetForTest final : public DebugTarget {
   explicit DebugTargetForTest(unsigned cpus) : states(cpus), memory(kMemorySize), physical(kPageSize) {}
 
   unsigned cpu_count() const override { return static_cast<unsigned>(states.size()); }
+  bool has_avx() const override { return avx; }
   const cpu::CpuState& cpu_state(unsigned cpu) const override { return states.at(cpu); }
   void set_cpu_state(unsigned cpu, const cpu::CpuState& state) override {
     states.at(cpu) = state;
@@ -64,6 +65,7 @@ class DebugTargetForTest final : public DebugTarget {
   }
 
   std::vector<cpu::CpuState> states;
+  bool avx = false;
   std::vector<uint8_t> memory;
   std::vector<uint8_t> physical;
   mutable unsigned memory_cpu = 99;

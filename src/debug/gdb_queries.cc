@@ -148,7 +148,8 @@ void GdbServer::query_transfer(std::string_view arguments) {
   const bool description = object == "features";
   if ((!description && object != "memory-map") || operation != "read") return reply("");
   if (annex != (description ? "target.xml" : "")) return reply_error(GdbError::Invalid);
-  const std::string document = description ? target_description() : std::string(memory_map());
+  const AvxRegisters avx = target_.has_avx() ? AvxRegisters::Present : AvxRegisters::Absent;
+  const std::string document = description ? target_description(avx) : std::string(memory_map());
   const auto offset = take_number(arguments);
   if (!offset || !take_character(arguments, ',')) return reply_error(GdbError::Invalid);
   const auto size = take_number(arguments);

@@ -77,8 +77,17 @@ constexpr std::array<RegisterRow, kRegisterCount> kRows = {{
     {"cr3", Cr3, 0, 4, "int32", System},
     {"cr4", Cr4, 0, 4, "vitrine_cr4", System},
     {"efer", Efer, 0, 8, "vitrine_efer", System},
+    {"ymm0h", YmmHigh, 0, 16, "uint128", Avx},
+    {"ymm1h", YmmHigh, 1, 16, "uint128", Avx},
+    {"ymm2h", YmmHigh, 2, 16, "uint128", Avx},
+    {"ymm3h", YmmHigh, 3, 16, "uint128", Avx},
+    {"ymm4h", YmmHigh, 4, 16, "uint128", Avx},
+    {"ymm5h", YmmHigh, 5, 16, "uint128", Avx},
+    {"ymm6h", YmmHigh, 6, 16, "uint128", Avx},
+    {"ymm7h", YmmHigh, 7, 16, "uint128", Avx},
 }};
 
+static_assert(kRows[kRegistersWithoutAvx].feature == Avx && kRows[kRegistersWithoutAvx - 1].feature != Avx);
 static_assert(kRows[kEspNumber].name == "esp" && kRows[kEbpNumber].name == "ebp" &&
               kRows[kEipNumber].name == "eip");
 
@@ -109,7 +118,8 @@ uint64_t read_number(const CpuState& state, const RegisterRow& row) {
     case Cr4: return state.cr4;
     case Efer: return state.efer;
     case St:
-    case Xmm: break;
+    case Xmm:
+    case YmmHigh: break;
   }
   return 0;
 }
@@ -224,7 +234,8 @@ std::expected<void, GdbError> write_number(CpuState& state, const RegisterRow& r
       if (read_number(state, row) != number) return std::unexpected(GdbError::NotPermitted);
       break;
     case St:
-    case Xmm: break;
+    case Xmm:
+    case YmmHigh: break;
   }
   return {};
 }
@@ -244,6 +255,8 @@ std::vector<uint8_t> read_register(const CpuState& state, unsigned number) {
                 bytes.begin());
   } else if (row.kind == Xmm) {
     std::ranges::copy(state.fpu.xmm[row.index], bytes.begin());
+  } else if (row.kind == YmmHigh) {
+    std::ranges::copy(state.fpu.ymm_high[row.index], bytes.begin());
   } else {
     uint64_t value = read_number(state, row);
     for (uint8_t& byte : bytes) {
@@ -263,8 +276,9 @@ std::expected<void, GdbError> write_register(CpuState& state, unsigned number, s
     std::ranges::copy(bytes, state.fpu.registers[physical_x87_register(state, row.index)].begin());
     return {};
   }
-  if (row.kind == Xmm) {
-    std::ranges::copy(bytes, state.fpu.xmm[row.index].begin());
+  if (row.kind == Xmm || row.kind == YmmHigh) {
+    auto& halves = row.kind == Xmm ? state.fpu.xmm : state.fpu.ymm_high;
+    std::ranges::copy(bytes, halves[row.index].begin());
     return {};
   }
   uint64_t value = 0;

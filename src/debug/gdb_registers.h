@@ -41,9 +41,10 @@ enum class RegisterKind : uint8_t {
   Cr3,
   Cr4,
   Efer,
+  YmmHigh,  ///< The upper half of a YMM register.
 };
 
-enum class RegisterFeature : uint8_t { Core, Sse, System };
+enum class RegisterFeature : uint8_t { Core, Sse, System, Avx };
 
 struct RegisterRow {
   std::string_view name;
@@ -54,7 +55,9 @@ struct RegisterRow {
   RegisterFeature feature;
 };
 
-inline constexpr unsigned kRegisterCount = 48;
+inline constexpr unsigned kRegisterCount = 56;
+/// The upper halves of the YMM registers come last, so that a processor without them has so many.
+inline constexpr unsigned kRegistersWithoutAvx = 48;
 inline constexpr unsigned kEspNumber = 4;
 inline constexpr unsigned kEbpNumber = 5;
 inline constexpr unsigned kEipNumber = 8;

@@ -231,10 +231,15 @@ void GdbServer::packet_thread_alive(std::string_view arguments) {
 
 // ---- Registers.
 
+unsigned GdbServer::register_count() const {
+  return target_.has_avx() ? kRegisterCount : kRegistersWithoutAvx;
+}
+
 void GdbServer::packet_read_registers(std::string_view /*arguments*/) {
   const cpu::CpuState& state = target_.cpu_state(general_cpu());
   std::string digits;
-  for (unsigned number = 0; number < kRegisterCount; ++number) digits += to_hex(read_register(state, number));
+  for (unsigned number = 0; number < register_count(); ++number)
+    digits += to_hex(read_register(state, number));
   reply(digits);
 }
 
@@ -255,7 +260,7 @@ void GdbServer::packet_write_registers(std::string_view arguments) {
   cpu::CpuState state = target_.cpu_state(general_cpu());
   std::span<const uint8_t> rest = *bytes;
   // As many registers as there are bytes for: a debugger that knows only the first ones writes those.
-  for (unsigned number = 0; number < kRegisterCount && !rest.empty(); ++number) {
+  for (unsigned number = 0; number < register_count() && !rest.empty(); ++number) {
     const size_t size = register_rows()[number].size;
     if (rest.size() < size) return reply_error(GdbError::Invalid);
     const auto written = write_state(state, number, rest.first(size));
@@ -269,13 +274,13 @@ void GdbServer::packet_write_registers(std::string_view arguments) {
 
 void GdbServer::packet_read_register(std::string_view arguments) {
   const auto number = take_number(arguments);
-  if (!number || !arguments.empty() || *number >= kRegisterCount) return reply_error(GdbError::Invalid);
+  if (!number || !arguments.empty() || *number >= register_count()) return reply_error(GdbError::Invalid);
   reply(to_hex(read_register(target_.cpu_state(general_cpu()), static_cast<unsigned>(*number))));
 }
 
 void GdbServer::packet_write_register(std::string_view arguments) {
   const auto number = take_number(arguments);
-  if (!number || *number >= kRegisterCount || !take_character(arguments, '=')) {
+  if (!number || *number >= register_count() || !take_character(arguments, '=')) {
     return reply_error(GdbError::Invalid);
   }
   const auto bytes = from_hex(arguments);

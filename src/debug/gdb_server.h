@@ -97,6 +97,7 @@ class GdbServer final : private devices::CharacterReceiver {
   void apply_stop_points() { target_.set_stop_points(stop_points_.for_target()); }
   /// The vCPU whose registers and memory are meant.
   [[nodiscard]] unsigned general_cpu() const;
+  [[nodiscard]] unsigned register_count() const;
   [[nodiscard]] std::expected<void, GdbError> write_state(cpu::CpuState& state, unsigned number,
                                                           std::span<const uint8_t> bytes) const;
   [[nodiscard]] bool read_memory(uint64_t address, std::span<uint8_t> data) const;

@@ -241,6 +241,7 @@ TEST_F(GdbServerTest, SmallQueries) {
 }
 
 TEST_F(GdbServerTest, TargetDescriptionInPieces) {
+  target.avx = true;
   std::string document;
   for (std::string piece = "m"; piece[0] == 'm';) {
     piece = ask(fmt::format("qXfer:features:read:target.xml:{:x},333", document.size()));
@@ -252,7 +253,19 @@ TEST_F(GdbServerTest, TargetDescriptionInPieces) {
   EXPECT_THAT(document, HasSubstr("org.gnu.gdb.i386.core"));
   EXPECT_THAT(document, HasSubstr("<reg name=\"mxcsr\" bitsize=\"32\" type=\"i386_mxcsr\" regnum=\"40\""));
   EXPECT_THAT(document, HasSubstr("<reg name=\"cr3\""));
+  EXPECT_THAT(document, HasSubstr("org.gnu.gdb.i386.avx"));
   EXPECT_THAT(document, EndsWith("</target>\n"));
+}
+
+TEST_F(GdbServerTest, UpperHalvesOfYmmRegistersOnlyWhereTheyAre) {
+  target.avx = true;
+  target.states[0].fpu.ymm_high[7][15] = 0x5a;
+  EXPECT_EQ(ask("p37"), "0000000000000000000000000000005a");
+  const size_t with = ask("g").size();
+  target.avx = false;
+  EXPECT_EQ(with - ask("g").size(), 8u * 32u);
+  EXPECT_EQ(ask("p37"), "E16");
+  EXPECT_EQ(ask("qXfer:features:read:target.xml:0,3fff").find("i386.avx"), std::string::npos);
 }
 
 TEST_F(GdbServerTest, MemoryMap) {

@@ -109,12 +109,14 @@ std::string feature(std::string_view name, RegisterFeature wanted, std::string_v
 
 }  // namespace
 
-std::string target_description() {
+std::string target_description(AvxRegisters avx) {
   return "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
          "<target version=\"1.0\">\n<architecture>i386</architecture>\n" +
          feature("org.gnu.gdb.i386.core", RegisterFeature::Core, "", kCoreTypes) +
          feature("org.gnu.gdb.i386.sse", RegisterFeature::Sse, kVectorTypes, kSseTypes) +
-         feature("vitrine.system", RegisterFeature::System, "", kSystemTypes) + "</target>\n";
+         feature("vitrine.system", RegisterFeature::System, "", kSystemTypes) +
+         (avx == AvxRegisters::Present ? feature("org.gnu.gdb.i386.avx", RegisterFeature::Avx, "", {}) : "") +
+         "</target>\n";
 }
 
 std::string_view memory_map() {

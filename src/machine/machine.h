@@ -54,6 +54,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   void quit() override { end(0); }
   [[nodiscard]] Clock& clock() override { return *clock_; }
   [[nodiscard]] unsigned cpu_count() const override { return pc_->processors().count(); }
+  [[nodiscard]] bool has_avx() const override { return model_->has(cpu::Feature::Avx); }
   [[nodiscard]] const cpu::CpuState& cpu_state(unsigned cpu) const override;
   [[nodiscard]] bool read_virtual(unsigned cpu, VirtualAddress address,
                                   std::span<uint8_t> data) const override;

@@ -24,6 +24,9 @@ constexpr const char* kEmulated = "the host kernel emulates it or sets it up its
 constexpr const char* kFlags = "could set AC or NT for the host's signal handler";
 constexpr const char* kDebug = "not to be told from the single step on the host";
 
+constexpr const char* kState =
+    "the host has other state components enabled, and its own way to track their use";
+
 constexpr Excluded kExcluded[] = {
     {Operation::Cpuid, kModel},        {Operation::Rdtsc, kTime},        {Operation::Rdtscp, kTime},
     {Operation::Rdpmc, kEmulated},     {Operation::Rdrand, kTime},       {Operation::Rdseed, kTime},
@@ -35,7 +38,8 @@ constexpr Excluded kExcluded[] = {
     {Operation::Lfs, kTables},         {Operation::Lgs, kTables},        {Operation::Lss, kTables},
     {Operation::CallFar, kTables},     {Operation::JmpFar, kTables},     {Operation::RetFar, kTables},
     {Operation::Iret, kTables},        {Operation::Popf, kFlags},        {Operation::Int1, kDebug},
-    {Operation::Xgetbv, kModel},
+    {Operation::Xgetbv, kModel},       {Operation::Xsave, kState},       {Operation::Xsaveopt, kState},
+    {Operation::Xrstor, kState},
 };
 
 /// Everything that identifies an encoding before its variable parts.

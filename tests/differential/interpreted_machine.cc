@@ -96,6 +96,7 @@ InterpretedMachine::InterpretedMachine() : bus_(std::make_unique<Bus>()) {
   start_.cr0 = x86::kCr0Pg | x86::kCr0Wp | x86::kCr0Ne | x86::kCr0Et | x86::kCr0Mp | x86::kCr0Pe;
   start_.cr3 = kPageDirectory;
   start_.cr4 = x86::kCr4Osfxsr | x86::kCr4Osxmmexcpt;
+  if (model_->has(cpu::Feature::Xsave)) start_.cr4 |= x86::kCr4Osxsave;
   start_.cpl = 3;
   start_.segments.fill(flat(kUserData, kAttributesData3));
   start_.segments[x86::kCs] = flat(kUserCode, kAttributesCode3);
