@@ -10,7 +10,9 @@
 #include "base/check.h"
 #include "cpu/code_cache.h"
 #include "cpu/fpu_state.h"
+#include "cpu/native_engine.h"
 #include "cpu/translation.h"
+#include "memory/single_copy.h"
 #include "x86/control_registers.h"
 #include "x86/debug_registers.h"
 
@@ -206,7 +208,7 @@ void note_port_access(Core& core, uint16_t port, unsigned size) {
 bool load_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
   CHECK(size >= 1 && size <= core.transfer.size(), "{} bytes", size);
   if (const uint8_t* host = direct(core, linear, size, Access::Read, privilege)) {
-    std::memcpy(core.transfer.data(), host, size);
+    memory::single_copy(core.transfer.data(), host, size);
     return true;
   }
   if (!aligned(core, linear, size, privilege)) return false;
@@ -220,11 +222,11 @@ bool load_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege) 
 bool store_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege) {
   CHECK(size >= 1 && size <= core.transfer.size(), "{} bytes", size);
   if (uint8_t* host = direct(core, linear, size, Access::Write, privilege)) {
-    std::memcpy(host, core.transfer.data(), size);
+    memory::single_copy(host, core.transfer.data(), size);
     return true;
   }
   if (uint8_t* host = beside_code(core, linear, size, privilege)) {
-    std::memcpy(host, core.transfer.data(), size);
+    memory::single_copy(host, core.transfer.data(), size);
     return true;
   }
   if (!aligned(core, linear, size, privilege)) return false;
@@ -235,16 +237,23 @@ bool store_slow(Core& core, uint32_t linear, unsigned size, Privilege privilege)
   return true;
 }
 
+void lock_bus(Core& core) {
+  const Instruction& i = *core.current;
+  // SDM Vol. 2, XCHG: the LOCK# signal is asserted whether there is a prefix or not.
+  if ((i.prefixes & kPrefixLock) != 0 || i.operation == Operation::Xchg) core.native->stop_others();
+}
+
 bool begin_update_slow(Core& core, uint32_t linear, unsigned size) {
   const Privilege privilege = current_privilege(core);
   core.pending_write.host = beside_code(core, linear, size, privilege);
   if (core.pending_write.host != nullptr) {
-    std::memcpy(core.transfer.data(), core.pending_write.host, size);
+    memory::single_copy(core.transfer.data(), core.pending_write.host, size);
     return true;
   }
   if (!aligned(core, linear, size, privilege)) return false;
   Parts parts;
   if (!find_parts(core, linear, size, Access::Write, privilege, parts)) return false;
+  if (core.native != nullptr) lock_bus(core);
   if (core.watch_data) {
     note_data_access(core, linear, size, Access::Read);
     note_data_access(core, linear, size, Access::Write);
@@ -257,7 +266,7 @@ bool begin_update_slow(Core& core, uint32_t linear, unsigned size) {
 void finish_update_slow(Core& core, unsigned size) {
   const PendingWrite& pending = core.pending_write;
   if (pending.host != nullptr) {
-    std::memcpy(pending.host, core.transfer.data(), size);
+    memory::single_copy(pending.host, core.transfer.data(), size);
     return;
   }
   write_parts(core, Parts{pending.first, pending.second, pending.first_size}, size);

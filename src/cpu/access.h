@@ -22,6 +22,10 @@ namespace vitrine::cpu {
 /// Checks the write, then reads; finish_update() does the write and cannot fail.
 [[nodiscard]] bool begin_update_slow(Core& core, uint32_t linear, unsigned size);
 void finish_update_slow(Core& core, unsigned size);
+/// Before a read-modify-write of memory, while a native engine may run other processors at this moment: if
+/// it is a locked one, they stop until it is done. (On watched pages nobody writes but under the lock that
+/// the interpreter holds.)
+void lock_bus(Core& core);
 /// Raises what a failed segment check raises: #SS(0) for SS, else #GP(0).
 bool raise_segment_fault(Core& core, unsigned segment);
 
@@ -152,6 +156,8 @@ template <typename T>
   const TlbEntry& entry = core.tlb[Tlb::slot(linear)];
   if (tag_of(linear, sizeof(T)) == entry.write_tag) [[likely]] {
     update.host = host_pointer(entry, linear);
+    if (core.native != nullptr) [[unlikely]]
+      lock_bus(core);
     std::memcpy(&value, update.host, sizeof(T));
     return true;
   }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "cpu/block_flow.h"
+#include "cpu/code_cache.h"
 #include "cpu/mode.h"
 #include "cpu/translation.h"
 
@@ -28,6 +29,22 @@ const uint8_t* host_code_byte(Core& core, uint32_t linear, bool& resolved) {
     if (!resolved || entry->execute_tag == kNoTag) return nullptr;
   }
   return reinterpret_cast<const uint8_t*>(entry->addend + linear);
+}
+
+// Where the code at an address that resolves to storage lies.
+CodeCache::Place place_of_code(Core& core, uint32_t linear) {
+  const TlbEntry* entry = resolve(core, linear, Access::Execute, fetch_privilege(core));
+  const PhysicalAddress where = core.env.memory.gated(physical_of(*entry, linear));
+  const memory::Region& region = core.env.memory.find(where);
+  return {region.read_block, region.read_page(where)};
+}
+
+// Before its bytes are looked at: another processor may be writing them natively, and what it writes after
+// this is noticed. Where no block comes of it, the next write ends the watch.
+void watch_code(Core& core, uint32_t linear) {
+  if (core.native == nullptr) return;
+  const CodeCache::Place place = place_of_code(core, linear);
+  core.env.memory.watch(*place.owner, place.page, memory::Watch::Code);
 }
 
 bool branches_in_page(const Instruction& i, uint32_t page_offset) {
@@ -79,20 +96,14 @@ BlockPointer Fetcher::decode_within_page(Core& core, const uint8_t* host, uint32
 }
 
 Block* Fetcher::keep(Core& core, BlockPointer block, uint32_t linear) {
-  const auto place = [&core](uint32_t address) {
-    const TlbEntry* entry = resolve(core, address, Access::Execute, fetch_privilege(core));
-    const PhysicalAddress where = core.env.memory.gated(physical_of(*entry, address));
-    const memory::Region& region = core.env.memory.find(where);
-    return CodeCache::Place{region.read_block, region.read_page(where)};
-  };
   if (core.code->full()) {
     core.code->drop_all();
     new_mapping(core);
     core.link_slot = nullptr;
   }
-  const CodeCache::Place first = place(linear);
+  const CodeCache::Place first = place_of_code(core, linear);
   const CodeCache::Place second = block->second_page != nullptr
-                                      ? place(linear + static_cast<uint32_t>(block->last_byte))
+                                      ? place_of_code(core, linear + static_cast<uint32_t>(block->last_byte))
                                       : CodeCache::Place{};
   return core.code->insert(std::move(block), first, second);
 }
@@ -103,6 +114,7 @@ Block* Fetcher::across_pages(Core& core, const uint8_t* host, uint32_t linear, u
   const uint8_t* next = host_code_byte(core, linear + available, resolved);
   if (!resolved) return nullptr;
   if (next == nullptr) return uncached(core, linear, mode);
+  watch_code(core, linear + available);
   std::array<uint8_t, 16> bytes{};
   std::copy_n(host, available, bytes.data());
   std::copy_n(next, bytes.size() - available, bytes.data() + available);
@@ -164,6 +176,7 @@ Block* Fetcher::block(Core& core, BlockSize size) {
       }
     }
     if (block == nullptr) {
+      watch_code(core, linear);
       if (auto made = decode_within_page(core, host, linear, mode)) {
         block = keep(core, std::move(made), linear);
       } else {

@@ -38,6 +38,9 @@ class NativeEngine {
   virtual void return_fpu(Core& core) = 0;
   /// After OneInstruction: what that was.
   virtual void interpreted(Operation operation) = 0;
+  /// Where processors run in parallel: all others have stopped on return, and go on after the interpreter has
+  /// done with the present instruction.
+  virtual void stop_others() = 0;
   /// From other threads or signal handlers: makes run() return soon. core.attention says why.
   virtual void kick() = 0;
 };

@@ -49,7 +49,7 @@ EventLoop::Watch& EventLoop::Watch::operator=(Watch&& other) noexcept {
 
 void EventLoop::Watch::set_interest(uint8_t interest) {
   if (loop_ == nullptr) return;
-  loop_->find(id_)->interest = interest;
+  if (std::exchange(loop_->find(id_)->interest, interest) != interest) loop_->changed();
 }
 
 uint8_t EventLoop::Watch::interest() const {
@@ -59,6 +59,7 @@ uint8_t EventLoop::Watch::interest() const {
 void EventLoop::Watch::remove() {
   if (loop_ == nullptr) return;
   std::erase_if(loop_->entries_, [this](const Entry& entry) { return entry.id == id_; });
+  loop_->changed();
   loop_ = nullptr;
 }
 
@@ -71,6 +72,7 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create() {
 EventLoop::Watch EventLoop::watch(int fd, uint8_t interest, Handler handler) {
   const uint64_t id = next_id_++;
   entries_.push_back({id, fd, interest, std::make_shared<Handler>(std::move(handler))});
+  changed();
   return {this, id};
 }
 
@@ -95,7 +97,12 @@ unsigned EventLoop::wait(std::optional<Nanoseconds> timeout) {
     polled.push_back({entry.fd, poll_events(entry.interest), 0});
     ids.push_back(entry.id);
   }
-  if (poll_descriptors(polled, timeout) <= 0) return 0;  // EINTR: the caller looks at the world again anyway
+  waiting_ = lock_ != nullptr;
+  if (lock_ != nullptr) lock_->unlock();
+  const int count_of_ready = poll_descriptors(polled, timeout);
+  if (lock_ != nullptr) lock_->lock();
+  waiting_ = false;
+  if (count_of_ready <= 0) return 0;  // EINTR: the caller looks at the world again anyway
 
   if (polled[0].revents != 0) {
     uint64_t count = 0;

@@ -1,5 +1,6 @@
 // Waiting for the outside world: descriptors that become readable or writable, signals, and a wake-up from
 // other threads. One thread runs it, between slices of guest execution; every handler runs on that thread.
+// Where there are several threads (set_lock), whoever calls anything but wake() holds the lock.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/descriptor.h"
+#include "base/fair_lock.h"
 #include "base/result.h"
 
 namespace vitrine::machine {
@@ -64,9 +66,17 @@ class EventLoop {
   /// Makes the present or the next wait() return at once. From any thread, and from signal handlers.
   void wake();
 
+  /// Given up while wait() waits. Null (default): there is none.
+  void set_lock(FairLock* lock) { lock_ = lock; }
+  /// Whether a thread is in wait(), with what it knew when it went there.
+  [[nodiscard]] bool waiting() const { return waiting_; }
+
   /// Output that must not be lost has filled its queue: the guest should not run until it is false again.
   /// Counts, one for each congested sender.
-  void add_congestion() { ++congested_; }
+  void add_congestion() {
+    ++congested_;
+    changed();
+  }
   void remove_congestion() { --congested_; }
   [[nodiscard]] bool congested() const { return congested_ != 0; }
 
@@ -81,6 +91,10 @@ class EventLoop {
   explicit EventLoop(Descriptor wakeup) : wakeup_(std::move(wakeup)) {}
   [[nodiscard]] Entry* find(uint64_t id);
   void read_signals();
+  // A thread that waits does so for the wrong things now.
+  void changed() {
+    if (waiting_) wake();
+  }
 
   Descriptor wakeup_;  // an eventfd
   Descriptor signals_;
@@ -88,6 +102,8 @@ class EventLoop {
   std::vector<Entry> entries_;
   uint64_t next_id_ = 1;
   unsigned congested_ = 0;
+  FairLock* lock_ = nullptr;
+  bool waiting_ = false;
 };
 
 }  // namespace vitrine::machine

@@ -89,18 +89,16 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
 
 void Machine::make_clock(const ClockConfig& config) {
   // A device that sets an earlier deadline cuts the slice short, so that the loop can take it into account.
-  const auto look_up = [this] {
-    if (pc_) pc_->processors().kick();
-  };
+  const auto listener = [this] { look_up(); };
   if (config.kind == ClockKind::Virtual) {
     auto clock = std::make_unique<VirtualClock>([this] { return pc_ ? pc_->processors().executed() : 0; },
                                                 config.nanoseconds_per_instruction);
-    clock->set_deadline_listener(look_up);
+    clock->set_deadline_listener(listener);
     virtual_clock_ = clock.get();
     clock_ = std::move(clock);
   } else {
     auto clock = std::make_unique<RealClock>();
-    clock->set_deadline_listener(look_up);
+    clock->set_deadline_listener(listener);
     real_clock_ = clock.get();
     clock_ = std::move(clock);
   }
@@ -115,7 +113,7 @@ PcHost Machine::make_host() {
       .power_off =
           [this] {
             power_off_requested_ = true;
-            if (pc_) pc_->processors().kick();
+            stop_soon();
           },
       .debug_exit = [this](int status) { end(status & 0xff); },
       .report = [this](const Error& error) { report(error); },
@@ -124,6 +122,11 @@ PcHost Machine::make_host() {
 
 int Machine::run() {
   if (!start_paused_) resume();
+  if (pc_->processors().parallel()) {
+    start_parallel();
+    while (!end_status_) parallel_turn();
+    end_parallel();
+  }
   while (!end_status_) turn();
   if (real_clock_ != nullptr) real_clock_->stop();
   int status = *end_status_;
@@ -246,7 +249,7 @@ void Machine::triple_fault(unsigned vcpu) {
 
 void Machine::reset() {
   reset_requested_ = true;
-  if (pc_) pc_->processors().kick();
+  stop_soon();
   loop_->wake();
 }
 
@@ -271,10 +274,11 @@ void Machine::power_off() {
 
 void Machine::pause() {
   if (state_ != RunState::Running) return;
+  halt_processors();
   if (real_clock_ != nullptr) real_clock_->stop();
   state_ = RunState::Paused;
   log_->flush();
-  if (pc_) pc_->processors().kick();
+  look_up();
   if (gdb_) gdb_->stopped(0, debug::StopReason::Paused);
 }
 
@@ -288,7 +292,7 @@ void Machine::resume() {
 
 void Machine::end(int status) {
   if (!end_status_) end_status_ = status;
-  if (pc_) pc_->processors().kick();
+  stop_soon();
   loop_->wake();
 }
 

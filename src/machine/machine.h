@@ -5,8 +5,9 @@
 //        ─┐ └──────────────◄── all vCPUs idle: wait for the next deadline or the outside
 //        ◄─────────────────────────┘
 //
-// One thread does all of it. What devices and users ask for in the middle of a slice (reset, power-off, quit)
-// is noted, the slice is cut short, and the loop acts.
+// One thread does all of it; if vCPUs run in parallel, all but the slices (machine_parallel.cc). What devices
+// and users ask for in the middle of a slice (reset, power-off, quit) is noted, the slice is cut short, and
+// the loop acts.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,7 @@
 #include "machine/monitor.h"
 #include "machine/monitor_target.h"
 #include "machine/pc.h"
+#include "machine/processor_threads.h"
 #include "machine/real_clock.h"
 #include "machine/simple_character_backends.h"
 #include "machine/virtual_clock.h"
@@ -91,6 +93,15 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
 
   void turn();
   void run_processors();
+  // Several vCPUs in parallel (machine_parallel.cc)
+  void start_parallel();
+  void end_parallel();
+  void parallel_turn();
+  void halt_processors() const;
+  /// The machine's thread should look at its requests and timers again.
+  void look_up();
+  /// The same, and guest code should not go on before.
+  void stop_soon();
   void handle_exit(const Processors::Slice& slice);
   void wait_idle();
   [[nodiscard]] uint64_t progress() const;
@@ -116,6 +127,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<CharacterDevices> characters_;
   std::unique_ptr<Pc> pc_;
+  std::unique_ptr<ProcessorThreads> threads_;  // null: vCPUs take turns
   std::unique_ptr<EventRecorder> recorder_;
   std::unique_ptr<Monitor> monitor_;
   NullCharacterBackend nowhere_;

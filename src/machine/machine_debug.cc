@@ -26,6 +26,7 @@ bool interests_debugger(cpu::ExitReason reason) {
 }  // namespace
 
 void Machine::set_cpu_state(unsigned cpu, const cpu::CpuState& state) {
+  halt_processors();
   cpu::Vcpu& vcpu = pc_->processors().vcpu(cpu);
   vcpu.state() = state;
   vcpu.state_changed();
@@ -33,6 +34,7 @@ void Machine::set_cpu_state(unsigned cpu, const cpu::CpuState& state) {
 }
 
 bool Machine::write_virtual(unsigned cpu, VirtualAddress address, std::span<const uint8_t> data) {
+  halt_processors();
   return pc_->processors().vcpu(cpu).debug_write(address, data);
 }
 
@@ -46,6 +48,7 @@ bool Machine::read_physical(PhysicalAddress address, std::span<uint8_t> data) co
 }
 
 bool Machine::write_physical(PhysicalAddress address, std::span<const uint8_t> data) {
+  halt_processors();
   memory::PhysicalMap& memory = pc_->memory();
   for (uint64_t offset = 0; offset < data.size(); offset += kPageSize - (address + offset).page_offset()) {
     if (memory.find(address + offset).write_block == nullptr) return false;
@@ -60,6 +63,7 @@ void Machine::set_stop_points(const debug::StopPoints& points) {
 }
 
 void Machine::apply_debug_requests() {
+  halt_processors();
   Processors& processors = pc_->processors();
   for (unsigned i = 0; i < processors.count(); ++i) {
     const bool step = i < stepping_.size() && stepping_[i];
@@ -69,6 +73,7 @@ void Machine::apply_debug_requests() {
 
 void Machine::resume(const debug::ResumeRequest& request) {
   if (state_ == RunState::Running || end_status_) return;
+  halt_processors();
   stop_stepping();
   const auto& actions = request.actions;
   if (std::ranges::find(actions, debug::CpuAction::Step) != actions.end()) return step(request);

@@ -9,14 +9,17 @@
 namespace vitrine::machine {
 
 const cpu::CpuState& Machine::cpu_state(unsigned cpu) const {
+  halt_processors();
   return pc_->processors().vcpu(cpu).state();
 }
 
 bool Machine::read_virtual(unsigned cpu, VirtualAddress address, std::span<uint8_t> data) const {
+  halt_processors();
   return pc_->processors().vcpu(cpu).debug_read(address, data);
 }
 
 std::optional<PhysicalAddress> Machine::translate(unsigned cpu, VirtualAddress address) const {
+  halt_processors();
   return pc_->processors().vcpu(cpu).debug_translate(address);
 }
 

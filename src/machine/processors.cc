@@ -10,28 +10,58 @@ namespace vitrine::machine {
 
 void Processors::Unit::set_intr(bool level) {
   vcpu->set_interrupt_request(level);
-  if (level) idle = false;
+  const bool before = std::exchange(intr, level);
+  if (!level) return;
+  // One that runs has been told before, or has taken it into account when it began to run.
+  if (!before || idle) signalled();
 }
 
 void Processors::Unit::raise_nmi() {
   vcpu->raise_nmi();
-  idle = false;
+  signalled();
 }
 
 void Processors::Unit::init() {
   vcpu->init();
-  idle = false;
+  signalled();
 }
 
 void Processors::Unit::startup(uint8_t vector) {
   vcpu->startup(vector);
+  signalled();
+}
+
+void Processors::Unit::signalled() {
   idle = false;
+  if (!processors.parallel()) return;
+  engine->kick();
+  wake();
+}
+
+void Processors::Unit::wake() {
+  wakes.fetch_add(1);
+  wakes.notify_all();
+}
+
+void Processors::Unit::acquire() {
+  processors.lock_->lock();
+  processors.current_ = index;
+}
+
+void Processors::Unit::release() {
+  processors.lock_->unlock();
+}
+
+void Processors::Unit::stop_others() {
+  for (const auto& other : processors.units_) {
+    if (other.get() != this) other->engine->halt();
+  }
 }
 
 Processors::Processors(Environment environment) : env_(std::move(environment)) {
   const bool has_apic = env_.model.has(cpu::Feature::Apic);
   for (unsigned i = 0; i < env_.count; ++i) {
-    auto unit = std::make_unique<Unit>();
+    auto unit = std::make_unique<Unit>(*this, i);
     unit->vcpu = std::make_unique<cpu::Vcpu>(
         cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i, env_.count > 1});
     units_.push_back(std::move(unit));
@@ -52,14 +82,18 @@ Processors::Processors(Environment environment) : env_(std::move(environment)) {
 
 Result<void> Processors::use_engine(EngineKind kind, ClockKind clock) {
   if (kind == EngineKind::Interpret) return {};
-  const translate::EngineOptions options{
+  const bool alone = units_.size() == 1;
+  counting_ = clock == ClockKind::Virtual;
+  if (!alone && !counting_) lock_ = std::make_unique<FairLock>();
+  translate::EngineOptions options{
       .privileged =
           kind == EngineKind::Trap ? translate::PrivilegedPolicy::Trap : translate::PrivilegedPolicy::CallOut,
-      .pause_ends_turn = units_.size() > 1,
-      .counting = clock == ClockKind::Virtual ? translate::InstructionCounting::Exact
-                                              : translate::InstructionCounting::None};
-  counting_ = clock == ClockKind::Virtual;
+      .pause_ends_turn = !alone && !parallel(),
+      .counting = counting_ ? translate::InstructionCounting::Exact : translate::InstructionCounting::None};
+  // The host counts the mappings of the whole process.
+  if (!alone) options.shadow.mapping_budget = paging::MappingBudget(0).limit() / units_.size();
   for (auto& unit : units_) {
+    if (parallel()) options.lock = unit.get();
     unit->engine = TRY(translate::Engine::create(env_.memory, env_.model, options));
     unit->vcpu->set_native_engine(unit->engine.get());
   }
@@ -74,6 +108,7 @@ Processors::~Processors() {
 void Processors::reset() {
   for (auto& unit : units_) {
     unit->vcpu->reset();
+    unit->intr = false;
     if (unit->apic) {
       unit->apic->reset();
       unit->vcpu->state().apic_base = unit->apic->base_msr();
@@ -124,9 +159,37 @@ uint64_t Processors::turn_length(uint64_t budget) {
   return std::max<uint64_t>(1, limit / 2 + (turn_seed_ >> 8) % (limit / 2 + 1));
 }
 
+cpu::Exit Processors::run_in_parallel(unsigned vcpu) {
+  current_ = vcpu;
+  Unit& unit = *units_[vcpu];
+  const cpu::Exit exit = unit.vcpu->run(kTurnLimit);
+  unit.idle = exit.reason == cpu::ExitReason::Halted;
+  return exit;
+}
+
+void Processors::wake(unsigned vcpu) {
+  units_[vcpu]->idle = false;
+  units_[vcpu]->wake();
+}
+
+void Processors::wake_all() {
+  for (auto& unit : units_) unit->wake();
+}
+
+void Processors::kick_all() {
+  for (auto& unit : units_) unit->vcpu->kick();
+}
+
 cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
   current_ = vcpu;
   Unit& unit = *units_[vcpu];
+  if (parallel()) {
+    unit.engine->suspend(true);
+    const cpu::Exit exit = unit.vcpu->run(budget);
+    unit.engine->suspend(false);
+    unit.idle = exit.reason == cpu::ExitReason::Halted;
+    return exit;
+  }
   if (unit.engine && !counting_) unit.engine->set_alarm(time_limit_);
   const cpu::Exit exit = unit.vcpu->run(budget);
   unit.idle = exit.reason == cpu::ExitReason::Halted;
@@ -135,6 +198,7 @@ cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
 
 void Processors::hold(const std::vector<bool>& held) {
   for (size_t i = 0; i < units_.size(); ++i) units_[i]->held = i < held.size() && held[i];
+  wake_all();
 }
 
 void Processors::mask_interrupts(unsigned vcpu, bool masked) {
@@ -212,6 +276,7 @@ void Processors::serialize(StateArchive& archive) {
   for (auto& unit : units_) {
     unit->vcpu->serialize(archive);
     if (unit->apic) unit->apic->serialize(archive);
+    unit->intr = false;
     unit->idle = false;
   }
   archive.fields(current_, intr_, turn_seed_);

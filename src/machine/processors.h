@@ -2,8 +2,12 @@
 //
 // One thread runs them one after the other, a slice of instructions each. Devices are called from inside a
 // slice, on the same thread; what they signal is noticed at the next instruction boundary.
+//
+// Several with native engines run in parallel instead, each on its own thread (ProcessorThreads). Then
+// whoever calls anything here holds lock(); a vCPU's thread gives it up while it runs translated code.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fair_lock.h"
 #include "base/state_archive.h"
 #include "cpu/processor_bus.h"
 #include "cpu/vcpu.h"
@@ -22,6 +27,7 @@
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
 #include "translate/engine.h"
+#include "translate/monitor_lock.h"
 
 namespace vitrine::machine {
 
@@ -56,6 +62,9 @@ class Processors final : public cpu::ProcessorBus,
   [[nodiscard]] Result<void> use_engine(EngineKind kind, ClockKind clock);
   /// Whether executed() counts everything, so that a slice ends with its budget. Else its time limit ends it.
   [[nodiscard]] bool counting() const { return counting_; }
+  [[nodiscard]] bool parallel() const { return lock_ != nullptr; }
+  /// Null: not parallel.
+  [[nodiscard]] FairLock* lock() const { return lock_.get(); }
   /// With a native engine: how long a slice may last.
   void set_time_limit(Nanoseconds limit) { time_limit_ = limit; }
 
@@ -74,16 +83,30 @@ class Processors final : public cpu::ProcessorBus,
   /// One slice of at most `budget` instructions on the next vCPU that has something to do. Nothing: all are
   /// idle.
   [[nodiscard]] std::optional<Slice> run_slice(uint64_t budget);
-  /// The same on one vCPU alone, for a debugger's single step.
+  /// The same on one vCPU alone, for a debugger's single step. In parallel while all are parked, and
+  /// interpreted.
   [[nodiscard]] cpu::Exit run_one(unsigned vcpu, uint64_t budget);
   /// These vCPUs get no slices until told otherwise (a debugger's wish). Empty: none; else one for each vCPU.
   void hold(const std::vector<bool>& held);
   /// Takes maskable interrupts away from a vCPU, or gives it back the level that its controllers ask for.
   void mask_interrupts(unsigned vcpu, bool masked);
   /// A debugger has changed the vCPU's state: it may have something to do again.
-  void wake(unsigned vcpu) { units_[vcpu]->idle = false; }
+  void wake(unsigned vcpu);
   /// Ends the slice in progress soon. From devices, on the same thread.
   void kick();
+
+  // For ProcessorThreads.
+
+  /// Whether a vCPU has something to do.
+  [[nodiscard]] bool runnable(unsigned vcpu) const { return !units_[vcpu]->idle && !units_[vcpu]->held; }
+  /// Until there is nothing to do, or somebody should see to something. On the vCPU's own thread.
+  [[nodiscard]] cpu::Exit run_in_parallel(unsigned vcpu);
+  /// Changes, and is notified, when runnable() or anything else that a resting thread waits for may have
+  /// changed.
+  [[nodiscard]] std::atomic<uint32_t>& wakes(unsigned vcpu) { return units_[vcpu]->wakes; }
+  void wake_all();
+  /// Every vCPU's run ends soon.
+  void kick_all();
 
   [[nodiscard]] unsigned count() const { return static_cast<unsigned>(units_.size()); }
   [[nodiscard]] cpu::Vcpu& vcpu(unsigned index) { return *units_[index]->vcpu; }
@@ -112,18 +135,31 @@ class Processors final : public cpu::ProcessorBus,
 
  private:
   /// A vCPU with what belongs to it, at a fixed address.
-  struct Unit final : devices::ProcessorSignals {
+  struct Unit final : devices::ProcessorSignals, translate::MonitorLock {
+    Unit(Processors& all, unsigned number) : processors(all), index(number) {}
+
+    Processors& processors;
+    const unsigned index;
     std::unique_ptr<cpu::Vcpu> vcpu;
     std::unique_ptr<translate::Engine> engine;  // null: interpreted. After the vCPU, which it runs
     std::unique_ptr<devices::LocalApic> apic;   // null: the model has none
     bool held = false;                          // gets no slices
     bool idle = false;                          // its last slice ended in HLT and nothing was signalled since
+    bool intr = false;                          // as set_intr() has said last
+    std::atomic<uint32_t> wakes{0};
 
     void set_intr(bool level) override;
     void raise_nmi() override;
     void raise_smi() override {}
     void init() override;
     void startup(uint8_t vector) override;
+
+    void acquire() override;
+    void release() override;
+    void stop_others() override;
+
+    void signalled();
+    void wake();
   };
 
   [[nodiscard]] uint64_t turn_length(uint64_t budget);
@@ -140,7 +176,8 @@ class Processors final : public cpu::ProcessorBus,
   bool counting_ = true;
   Nanoseconds time_limit_ = kNanosecondsPerMillisecond;
   uint32_t turn_seed_ = 1;
-  unsigned current_ = 0;  // whose slice it is, or was
+  unsigned current_ = 0;  // whose slice it is, or was; in parallel, who took the lock last
+  std::unique_ptr<FairLock> lock_;
 };
 
 }  // namespace vitrine::machine

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "memory/single_copy.h"
 
 namespace vitrine::memory {
 
@@ -147,6 +148,13 @@ void PhysicalMap::tell_watchers(RamBlock& block, uint64_t page, unsigned offset,
   if (idle != 0) block.unwatch(page, static_cast<Watch>(idle));
 }
 
+void PhysicalMap::release_watch(RamBlock& block, uint64_t page, Watch reason) {
+  const auto needs = [&](const WriteListener* listener) {
+    return listener->needs_watch(block, page, reason);
+  };
+  if (std::ranges::none_of(write_listeners_, needs)) block.unwatch(page, reason);
+}
+
 namespace {
 
 // Bytes from `address` to the end of its page, at most `size`. A closed A20 gate makes neighbouring megabytes
@@ -220,7 +228,7 @@ uint64_t PhysicalMap::read(PhysicalAddress address, unsigned size) const {
   }
   const Region& region = find(where);
   if (const MachineAddress pointer = region.read_pointer(where)) {
-    std::memcpy(&value, pointer.value, size);
+    single_copy(&value, pointer.value, size);
     return value;
   }
   const uint64_t ones = ~uint64_t{0} >> (64 - 8 * size);
@@ -242,7 +250,7 @@ void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) 
   const Region& region = find(where);
   if (const MachineAddress pointer = region.write_pointer(where)) {
     note_write(*region.write_block, region.write_page(where), where.page_offset(), size);
-    std::memcpy(pointer.value, &value, size);
+    single_copy(pointer.value, &value, size);
   } else if (region.device != nullptr) {
     region.device->write_memory(region.device_offset + (where.value - region.start.value), size, value);
   } else if (region.read_block == nullptr && unmapped_ != nullptr) {

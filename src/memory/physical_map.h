@@ -107,6 +107,11 @@ class WriteListener {
   }
   /// The same for who drops whole pages, and clears the bits himself.
   virtual void watched_page_written(RamBlock& /*block*/, uint64_t /*page*/, uint8_t /*watches*/) {}
+  /// Whether this listener still needs a Watch bit that another one gives up.
+  [[nodiscard]] virtual bool needs_watch(const RamBlock& /*block*/, uint64_t /*page*/,
+                                         Watch /*reason*/) const {
+    return false;
+  }
 };
 
 using PlacementId = unsigned;
@@ -162,6 +167,8 @@ class PhysicalMap {
 
   /// Sets a Watch bit of a page; when it was not watched before, tells every WriteListener.
   void watch(RamBlock& block, uint64_t page, Watch reason);
+  /// The caller needs a Watch bit no more: it is cleared, unless another listener does.
+  void release_watch(RamBlock& block, uint64_t page, Watch reason);
 
   /// To be called before writing through a pointer of one's own. Cheap when nobody watches the page.
   void note_write(RamBlock& block, uint64_t page, unsigned offset = 0, unsigned size = kPageSize) {

@@ -221,12 +221,18 @@ void ShadowSpaces::page_watched(RamBlock& block, uint64_t page) {
   }
 }
 
-// Watches of page tables are ended by the tracker alone; those of code are not for us.
+// Watches of code are not for us. A table may be watched for several processors' sake, each its own end of
+// it.
 uint8_t ShadowSpaces::watched_bytes_written(RamBlock& block, uint64_t page, unsigned /*offset*/,
                                             unsigned /*size*/, uint8_t watches) {
   const auto tables = static_cast<uint8_t>(watches & static_cast<uint8_t>(Watch::PageTable));
-  if (!walking_ && tables != 0) tables_.written(block, page);
-  return tables;
+  if (tables == 0) return 0;
+  if (!walking_) tables_.written(block, page);
+  return tables_.watches(block, page) ? tables : 0;
+}
+
+bool ShadowSpaces::needs_watch(const RamBlock& block, uint64_t page, Watch reason) const {
+  return reason == Watch::PageTable && tables_.watches(block, page);
 }
 
 void ShadowSpaces::discard(ShadowSpace& space) {
@@ -318,9 +324,9 @@ bool ShadowSpaces::show(const PageTarget& target, const Translation& translation
 
   if (!context_.budget.allows(kMappingsOfAFill) || context_.leaves.in_use() >= kMostLeaves) make_room(shown);
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (options_.policy == ShadowPolicy::Unsync) {
-      tables_.derive(*active_, registers_, translation, run.first, run.count);
-    }
+    if (options_.policy == ShadowPolicy::Unsync &&
+        !tables_.derive(*active_, registers_, translation, run, target.state))
+      return false;
     if (map_run(shown, run, word, target)) {
       context_.counters.pages_filled += run.count;
       return true;

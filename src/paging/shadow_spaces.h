@@ -93,6 +93,8 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   void page_watched(memory::RamBlock& block, uint64_t page) override;
   [[nodiscard]] uint8_t watched_bytes_written(memory::RamBlock& block, uint64_t page, unsigned offset,
                                               unsigned size, uint8_t watches) override;
+  [[nodiscard]] bool needs_watch(const memory::RamBlock& block, uint64_t page,
+                                 memory::Watch reason) const override;
 
   [[nodiscard]] Result<void> create_space();
   [[nodiscard]] ShadowSpace& space_for(const PagingRegisters& registers);

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 #include "x86/control_registers.h"
 #include "x86/page_entries.h"
@@ -42,6 +43,13 @@ Change classify(uint64_t old, uint64_t now) {
   // A flush after clearing the accessed bit is a wish to see it set again.
   if ((now & x86::kPageAccessed) == 0) return Change::Gone;
   return (old & ~now & kRights) != 0 ? Change::Lowered : Change::None;
+}
+
+// Whether an entry, as it is now, gives what is to be filled from it as it was walked.
+bool serves(uint64_t walked, uint64_t now, ShadowState state) {
+  constexpr uint64_t kIgnored = 0xe00 | x86::kPageAccessed | x86::kPageDirty;
+  if (state == ShadowState::ReadWrite && (now & x86::kPageDirty) == 0) return false;
+  return ((walked ^ now) & ~kIgnored) == 0;
 }
 
 EntryWidth width_of(const PagingRegisters& registers) {
@@ -154,7 +162,8 @@ void for_each_derived(const ShadowSpace& space, Visit visit) {
 
 TableTracker::~TableTracker() {
   for (const auto& [id, table] : tables_) {
-    if (table->watched) table->block->unwatch(table->page, Watch::PageTable);
+    if (std::exchange(table->watched, false))
+      memory_.release_watch(*table->block, table->page, Watch::PageTable);
   }
 }
 
@@ -197,7 +206,8 @@ void TableTracker::release(ShadowSpace& space, uint32_t slot) {
   std::erase_if(table->users,
                 [&](const TrackedTable::User& user) { return user.space == &space && user.slot == slot; });
   if (!table->users.empty()) return;
-  if (table->watched) table->block->unwatch(table->page, Watch::PageTable);
+  if (std::exchange(table->watched, false))
+    memory_.release_watch(*table->block, table->page, Watch::PageTable);
   tables_.erase(id(*table->block, table->page, table->width));
 }
 
@@ -211,9 +221,10 @@ void TableTracker::drop_slot(ShadowSpace& space, const PagingRegisters& register
   release(space, slot);
 }
 
-void TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
-                          const Translation& translation, uint32_t first, uint32_t count) {
-  if (!registers.enabled()) return;
+bool TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
+                          const Translation& translation, const PageRun& run, ShadowState state) {
+  if (!registers.enabled()) return true;
+  const auto [first, count] = run;
   const EntryWidth width = width_of(registers);
   const uint32_t pages = entries_in_table(width);
   const uint32_t number = first / pages;
@@ -223,7 +234,7 @@ void TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
   }
   slot.entry = translation.directory_entry;
   space.derived.set(number);
-  if (translation.page_size != kPageSize) return;
+  if (translation.page_size != kPageSize) return true;
   if (slot.table == nullptr && !slot.untracked) {
     TrackedTable* const found = table(registers, translation.entry_address);
     if (found == nullptr || found->users.size() >= kMostUsers) {
@@ -232,9 +243,12 @@ void TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
       attach(space, number, *found);
     }
   }
-  if (slot.table == nullptr) return;
+  if (slot.table == nullptr) return true;
 
   TrackedTable& table = *slot.table;
+  const auto own =
+      static_cast<uint32_t>((translation.entry_address.value & kPageMask) / static_cast<uint32_t>(width));
+  bool same = true;
   for (uint32_t i = first % pages; i < first % pages + count; ++i) {
     const uint64_t now = entry_at(memory_of(table), i, width);
     if (table.derived.test(i)) {
@@ -249,7 +263,11 @@ void TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
     }
     table.derived.set(i);
     set_copy(table, i, now);
+    // In unsigned arithmetic, for neighbours on both sides.
+    const uint64_t walked = translation.entry + (uint64_t{i} - own) * kPageSize;
+    same = same && serves(walked, now, state);
   }
+  return same;
 }
 
 void TableTracker::synchronize(ShadowSpace& space, const PagingRegisters& registers) {
@@ -320,6 +338,8 @@ void TableTracker::set_watched(TrackedTable& table) {
   table.unchanged = 0;
   table.watched = true;
   memory_.watch(*table.block, table.page, Watch::PageTable);
+  // Another processor may have written between the comparison and the watch.
+  if (std::memcmp(table.copy.data(), memory_of(table), kPageSize) != 0) apply_changes(table);
 }
 
 void TableTracker::written(RamBlock& block, uint64_t page) {
@@ -331,7 +351,13 @@ void TableTracker::written(RamBlock& block, uint64_t page) {
     table.watched = false;
     table.patience = std::min(table.patience * 2, kMostPatience);
   }
-  block.unwatch(page, Watch::PageTable);
+}
+
+bool TableTracker::watches(const RamBlock& block, uint64_t page) const {
+  return std::ranges::any_of(std::array{EntryWidth::Legacy, EntryWidth::Pae}, [&](EntryWidth width) {
+    const auto found = tables_.find(id(block, page, width));
+    return found != tables_.end() && found->second->watched;
+  });
 }
 
 void TableTracker::invalidate(ShadowSpace& space, const PagingRegisters& registers, uint32_t page) {

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "memory/physical_map.h"
+#include "paging/page_run.h"
 #include "paging/page_walker.h"
 #include "paging/shadow_space.h"
 
@@ -58,10 +59,12 @@ class TableTracker {
   TableTracker(const TableTracker&) = delete;
   TableTracker& operator=(const TableTracker&) = delete;
 
-  /// `count` pages from virtual page `first`, all by entries of one table or by one large page, are about to
-  /// be filled in `space`. Drops whatever the same entries gave with another meaning.
-  void derive(ShadowSpace& space, const PagingRegisters& registers, const Translation& translation,
-              uint32_t first, uint32_t count);
+  /// The pages of `run`, all by entries of one table or by one large page, are about to
+  /// be filled in `space` as `state`. Drops whatever the same entries gave with another meaning. False:
+  /// another processor has changed the entries since they were walked, and nothing may be filled from that
+  /// walk.
+  [[nodiscard]] bool derive(ShadowSpace& space, const PagingRegisters& registers,
+                            const Translation& translation, const PageRun& run, ShadowState state);
   /// Drops from `space` whatever is not as its page table, that of `registers`, says now; from others what
   /// came through the same tables.
   void synchronize(ShadowSpace& space, const PagingRegisters& registers);
@@ -78,6 +81,8 @@ class TableTracker {
 
   /// A watched page is about to be written.
   void written(memory::RamBlock& block, uint64_t page);
+  /// Whether a page is watched on our behalf.
+  [[nodiscard]] bool watches(const memory::RamBlock& block, uint64_t page) const;
 
   [[nodiscard]] size_t tables() const { return tables_.size(); }
   /// Beyond this, what is filled through further tables lasts until the next CR3 load only.

@@ -81,6 +81,7 @@ Engine::~Engine() {
 
 Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& options) {
   TRY(prepare_host_signals());
+  lock_ = options.lock;
   spaces_ = TRY(paging::ShadowSpaces::create(memory_, options.shadow));
   spaces_->set_listener(this);
   counting_ = options.counting == InstructionCounting::Exact;
@@ -123,12 +124,35 @@ void Engine::invalidated(cpu::Invalidation what, uint32_t linear) {
 }
 
 void Engine::kick() {
+  const bool sent = context_->kicked != 0;
   context_->kicked = 1;
+  // Whoever asks holds the lock, so that the processor is either outside, or will look at `attention` before
+  // it is. A signal that has been sent serves for all who come before it is heard.
+  if (!sent && lock_ != nullptr && outside_.load() != 0) ::pthread_kill(thread_, kick_signal());
+}
+
+void Engine::halt() {
+  if (lock_ == nullptr || ::pthread_equal(thread_, ::pthread_self()) != 0) return;
+  kick();
+  while (outside_.load(std::memory_order_acquire) != 0) outside_.wait(1, std::memory_order_acquire);
+}
+
+void Engine::begin_outside() {
+  outside_.store(1, std::memory_order_release);
+  lock_->release();
+}
+
+void Engine::end_outside() {
+  outside_.store(0, std::memory_order_release);
+  outside_.notify_all();
+  lock_->acquire();
 }
 
 void Engine::entries_dropped(paging::ShadowWindow& window, VirtualAddress first, uint64_t pages) {
   const auto found = window_code_.find(&window);
-  if (found != window_code_.end()) forget_code(found->second, first.value >> kPageShift, pages);
+  if (found == window_code_.end()) return;
+  halt();
+  forget_code(found->second, first.value >> kPageShift, pages);
 }
 
 // 16 GiB of addresses, of which memory is taken where a target is: four bytes for each byte of guest code
@@ -263,8 +287,22 @@ std::vector<std::pair<std::string, uint64_t>> Engine::declined_operations() cons
   return result;
 }
 
+void Engine::run_translated(const void* code) {
+  // SAFETY: the glue keeps the ABI: callee-saved registers, stack, direction flag, MXCSR and x87 unit.
+  const auto enter = reinterpret_cast<void (*)(GuestContext*, const void*)>(
+      reinterpret_cast<uintptr_t>(cache_->memory().executable(glue_.enter)));
+  ++counters_.entries;
+  if (lock_ == nullptr) return enter(context_.get(), code);
+  stacks_stale_ = false;
+  begin_outside();
+  enter(context_.get(), code);
+  end_outside();
+  context_->kicked = 0;                      // Who set it has set `attention`, too, or is done.
+  if (stacks_stale_) reset_return_stacks();  // For those that have just been saved.
+}
+
 Engine::Outcome Engine::run(Core& core) {
-  if (!suitable(core)) {
+  if (suspended_ || !suitable(core)) {
     ++counters_.unsuitable;
     return Outcome::Unsuitable;
   }
@@ -275,11 +313,9 @@ Engine::Outcome Engine::run(Core& core) {
   if (first && c.kicked != 0) core.attention.fetch_or(cpu::kAttentionKick, std::memory_order_release);
   c.kicked = 0;
   set_current_engine(this);
+  thread_ = ::pthread_self();
   enter_state(core);
   if (counting_) begin_count(core);
-  // SAFETY: the glue keeps the ABI: callee-saved registers, stack, direction flag, MXCSR and x87 unit.
-  const auto enter = reinterpret_cast<void (*)(GuestContext*, const void*)>(
-      reinterpret_cast<uintptr_t>(cache_->memory().executable(glue_.enter)));
   uint32_t eip = core.state.eip;
   auto reason = Leave::Kicked;
   Outcome outcome = Outcome::Advanced;
@@ -301,8 +337,7 @@ Engine::Outcome Engine::run(Core& core) {
       else if (known == nullptr)
         remember_jump(lookup, eip, reason);
     }
-    ++counters_.entries;
-    enter(&c, lookup.code);
+    run_translated(lookup.code);
     reason = static_cast<Leave>(c.reason);
     ++counters_.leaves[c.reason];
     if (counting_) settle_count(core, reason);

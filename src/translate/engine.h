@@ -11,9 +11,11 @@
 // docs/translation.md.
 #pragma once
 
+#include <pthread.h>
 #include <sys/ucontext.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,6 +32,7 @@
 #include "paging/shadow_spaces.h"
 #include "translate/glue.h"
 #include "translate/guest_context.h"
+#include "translate/monitor_lock.h"
 #include "translate/translation_cache.h"
 #include "translate/translator.h"
 
@@ -42,6 +45,8 @@ struct EngineOptions {
   /// Exact: run() executes no more instructions than the processor's budget has, and takes them off it.
   InstructionCounting counting = InstructionCounting::None;
   size_t code_size = size_t{64} << 20;
+  /// Given up while translated code runs; must outlive the engine. Null: nobody else runs at the same time.
+  MonitorLock* lock = nullptr;
 };
 
 /// What happened since the start. Monotonic.
@@ -65,11 +70,22 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void invalidated(cpu::Invalidation what, uint32_t linear) override;
   void kick() override;
   void return_fpu(cpu::Core& core) override;
+  void stop_others() override {
+    if (lock_ != nullptr) lock_->stop_others();
+  }
   void interpreted(cpu::Operation operation) override { ++declined_[static_cast<size_t>(operation)]; }
 
   /// Makes run() return after so long, counted from now (attention: Kick). The calling thread is the
   /// processor's.
   void set_alarm(Nanoseconds after);
+
+  // For processors in parallel; with the lock, from threads that are not this processor's.
+
+  /// Translated code does not run on return, nor until the lock is released, and then leaves at the next
+  /// boundary between instructions.
+  void halt();
+  /// While suspended run() finds everything unsuitable: the interpreter may work on any thread.
+  void suspend(bool suspended) { suspended_ = suspended; }
 
   [[nodiscard]] const EngineCounters& counters() const { return counters_; }
   [[nodiscard]] const paging::ShadowCounters& shadow_counters() const { return spaces_->counters(); }
@@ -111,6 +127,9 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
                                 uint8_t watches) override;
 
   [[nodiscard]] static bool suitable(const cpu::Core& core);
+  void begin_outside();
+  void end_outside();
+  void run_translated(const void* code);
   void enter_state(cpu::Core& core);
   void leave_state(cpu::Core& core);
   void choose_window(cpu::Core& core);
@@ -175,6 +194,15 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   uint32_t fault_error_ = 0;
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
   void* alarm_ = nullptr;  // timer_t
+
+  // In parallel. Who holds the lock may change anything here while `outside_` is 0; the processor's own
+  // thread may read it without the lock while it is 1.
+  MonitorLock* lock_ = nullptr;
+  std::atomic<uint32_t> outside_{0};  // 1: in translated code or on the way, without the lock
+  pthread_t thread_{};                // that run() was called on last
+  bool stacks_stale_ = false;         // what is on the host's return stack leads to dropped code
+  bool suspended_ = false;
+
   EngineCounters counters_;
 };
 

@@ -30,6 +30,7 @@ void Engine::set_return_stack_bottoms() {
 void Engine::reset_return_stacks() {
   for (ReturnStack& stack : return_stacks_) stack.pointer = stack.top;
   context_->return_stack = return_stacks_[active_stack_].top;
+  stacks_stale_ = true;
 }
 
 void Engine::flush_translations() {
@@ -91,7 +92,10 @@ uint8_t Engine::watched_bytes_written(memory::RamBlock& block, uint64_t page, ui
                                       uint8_t watches) {
   constexpr auto kOurs = static_cast<uint8_t>(memory::Watch::Translated);
   if ((watches & kOurs) == 0) return 0;
-  forget_units(block, page, offset, size);
+  if (cache_->made_from(block, page, offset, size)) {
+    halt();
+    forget_units(block, page, offset, size);
+  }
   return cache_->has_code(block, page) ? kOurs : 0;
 }
 

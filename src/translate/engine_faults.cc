@@ -33,7 +33,9 @@ void Engine::step_to_boundary(ucontext_t& frame) {
   const auto rip = static_cast<uint64_t>(registers[REG_RIP]);
   const auto place = cache_->place_of(rip);
   if (place && at_boundary(*place)) return redirect(frame, glue_.kicked, place->eip);
-  stepping_ = cache_->memory().contains(rip);
+  // On the way out already, or gone.
+  const auto offset = rip - reinterpret_cast<uint64_t>(cache_->memory().executable(0));
+  stepping_ = cache_->memory().contains(rip) && offset >= glue_.enter;
   if (stepping_) {
     registers[REG_EFL] |= static_cast<greg_t>(x86::kTf);
   } else {
@@ -43,7 +45,10 @@ void Engine::step_to_boundary(ucontext_t& frame) {
 
 void Engine::handle_kick(ucontext_t& frame) {
   ++counters_.kicks;
-  if (core_ != nullptr) core_->attention.fetch_or(cpu::kAttentionKick, std::memory_order_release);
+  // In parallel the sender has said why, in `attention` or by halt(); if we have been here since, it is done.
+  if (lock_ != nullptr && context_->kicked == 0) return;
+  if (lock_ == nullptr && core_ != nullptr)
+    core_->attention.fetch_or(cpu::kAttentionKick, std::memory_order_release);
   context_->kicked = 1;
   if (cache_->memory().contains(static_cast<uint64_t>(frame.uc_mcontext.gregs[REG_RIP])))
     step_to_boundary(frame);
@@ -84,8 +89,15 @@ bool Engine::handle_fault(int signal, uint64_t address, ucontext_t& frame) {
     registers[REG_RSP] = static_cast<greg_t>(stack.top);  // Full: begin anew. The push is executed again.
     return true;
   }
+  const bool parallel = lock_ != nullptr;
+  if (parallel) end_outside();
   const auto place = cache_->place_of(rip);
   if (place) fault_of_translated_code(address, frame, place->eip);
+  if (parallel) {
+    // While this thread waited for the lock others may have dropped what it runs: halt() saw it stand still.
+    if (place && context_->kicked != 0) step_to_boundary(frame);
+    begin_outside();
+  }
   return place.has_value();
 }
 

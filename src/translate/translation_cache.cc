@@ -131,6 +131,21 @@ std::vector<TranslationCache::Renumbered> TranslationCache::drop(const memory::R
   return result;
 }
 
+bool TranslationCache::made_from(const memory::RamBlock& block, uint64_t page_index, unsigned offset,
+                                 unsigned size) const {
+  const auto found = by_block_page_.find({&block, page_index});
+  if (found == by_block_page_.end()) return false;
+  const auto hit = [&](UnitIndex index) {
+    return units_[index].first_byte < offset + size && units_[index].last_byte >= offset;
+  };
+  const auto tail_hit = [&](UnitIndex index) {
+    return !units_[index].live || units_[index].tail_last_byte >= offset;
+  };
+  return std::ranges::any_of(found->second, [&](const CodePage* page) {
+    return std::ranges::any_of(page->units, hit) || std::ranges::any_of(page->tails, tail_hit);
+  });
+}
+
 bool TranslationCache::has_code(const memory::RamBlock& block, uint64_t page_index) const {
   const auto found = by_block_page_.find({&block, page_index});
   if (found == by_block_page_.end()) return false;

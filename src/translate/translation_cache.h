@@ -122,6 +122,9 @@ class TranslationCache {
   /// Drops what was made from these bytes of a page of a block. Returns the pages that lost something.
   [[nodiscard]] std::vector<Renumbered> drop(const memory::RamBlock& block, uint64_t page, unsigned offset,
                                              unsigned size);
+  /// Whether drop() would find something.
+  [[nodiscard]] bool made_from(const memory::RamBlock& block, uint64_t page, unsigned offset,
+                               unsigned size) const;
   /// Whether anything is left that was made from a page.
   [[nodiscard]] bool has_code(const memory::RamBlock& block, uint64_t page) const;
   void flush();
