@@ -4,14 +4,14 @@
    Prints how often the new code was executed, how often old code, and how many loops ended.
 
    Options: -smp 2
-   Expect: 0400 0000 0040
+   Expect: 0080 0000 0010
    TCG: does not end a loop to itself that another processor writes over, now and then. */
 .include "tiny.inc"
 .include "apic.inc"
 .set kFunction, 0x200010
 .set kLoop, 0x201000
-.set kRounds, 0x400
-.set kLoops, 0x40
+.set kRounds, 0x80
+.set kLoops, 0x10
 .text
 main:
   movb $0xb8, kFunction               /* mov $0, %eax; ret */

@@ -4,7 +4,7 @@
    Prints how many interrupts and NMIs came; 1 if the processor went on computing between them; 0 if nothing goes on after INIT.
 
    Options: -smp 2
-   Expect: 0100 0040 1 0 */
+   Expect: 0040 0010 1 0 */
 .include "tiny.inc"
 .include "apic.inc"
 .set kSpins, 0x200000
@@ -30,9 +30,9 @@ main:
   set_gate 2, nmi
   start_other other
   wait_for_spin
-  send 0x041, interrupts, 0x100
+  send 0x041, interrupts, 0x40
   wait_for_spin
-  send 0x400, nmis, 0x40
+  send 0x400, nmis, 0x10
   wait_for_spin
   print_hex interrupts, 4
   print_space

@@ -85,6 +85,29 @@ TEST_F(EventLoopTest, WakeEndsAWaitThatWouldLastForEver) {
   EXPECT_EQ(loop_->poll_now(), 0u);
 }
 
+// Otherwise it would wait for ever: for what it knew when it went there.
+TEST_F(EventLoopTest, WithALockAWaitNoticesWhatOtherThreadsWatchMeanwhile) {
+  FairLock lock;
+  loop_->set_lock(&lock);
+  Pipe pipe;
+  pipe.put("x");
+  unsigned calls = 0;
+  lock.lock();
+  EventLoop::Watch watch = loop_->watch(pipe.read_end.get(), 0, [&](uint8_t) { ++calls; });
+  std::thread other([&] {
+    for (bool done = false; !done;) {
+      lock.lock();
+      done = loop_->waiting();
+      if (done) watch.set_interest(kReadable);
+      lock.unlock();
+    }
+  });
+  while (calls == 0) (void)loop_->wait(std::nullopt);
+  lock.unlock();
+  other.join();
+  EXPECT_EQ(calls, 1u);
+}
+
 TEST_F(EventLoopTest, SignalsComeOneByOne) {
   sigset_t set, old;
   sigemptyset(&set);
