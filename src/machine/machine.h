@@ -97,6 +97,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   void start_parallel();
   void end_parallel();
   void parallel_turn();
+  [[nodiscard]] bool still_matters(const Processors::Slice& slice) const;
   void halt_processors() const;
   /// The machine's thread should look at its requests and timers again.
   void look_up();

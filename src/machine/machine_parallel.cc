@@ -2,6 +2,8 @@
 // timers and the outside world, and sees to whatever vCPUs stopped for.
 #include <sys/prctl.h>
 
+#include <algorithm>
+
 #include "machine/machine.h"
 
 namespace vitrine::machine {
@@ -28,12 +30,15 @@ void Machine::end_parallel() {
 }
 
 void Machine::parallel_turn() {
-  while (const auto slice = threads_->take_exit()) {
+  while (state_ == RunState::Running && !reset_requested_) {
+    const auto slice = threads_->take_exit();
+    if (!slice) break;
     threads_->park();
-    handle_exit(*slice);
+    if (still_matters(*slice)) handle_exit(*slice);
   }
   if (reset_requested_) {
     threads_->park();
+    threads_->forget_exits();
     do_reset();
   }
   if (power_off_requested_) {
@@ -57,6 +62,21 @@ void Machine::parallel_turn() {
   }
   const Nanoseconds now = clock_->now();
   loop_->wait(*deadline > now ? *deadline - now : kCatchUpInterval);
+}
+
+// Two may stop at the same time. A debugger hears of the second when it lets the machine go on, if that is
+// still where it was and the breakpoint stands.
+bool Machine::still_matters(const Processors::Slice& slice) const {
+  switch (slice.exit.reason) {
+    case cpu::ExitReason::Stepped: return !stepping_.empty();
+    case cpu::ExitReason::Breakpoint: {
+      const cpu::CpuState& state = pc_->processors().vcpu(slice.vcpu).state();
+      const VirtualAddress now(state.segments[x86::kCs].base + state.eip);
+      return slice.exit.address == now &&
+             std::ranges::find(stop_points_.breakpoints, now) != stop_points_.breakpoints.end();
+    }
+    default: return true;
+  }
 }
 
 // Before anything looks at a vCPU or changes it, from the machine's thread; they go on after its turn.

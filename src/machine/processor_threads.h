@@ -42,6 +42,8 @@ class ProcessorThreads {
   void unpark();
   /// What a vCPU has stopped everybody for, in order.
   [[nodiscard]] std::optional<Processors::Slice> take_exit();
+  /// After a reset.
+  void forget_exits() { exits_.clear(); }
 
  private:
   void run(unsigned vcpu);
