@@ -4,7 +4,7 @@
    Prints the counters: XADD, INC, CMPXCHG in a loop, ADD across two pages.
 
    Options: -smp 2
-   Expect: 00004000 00004000 00004000 00000040 */
+   Expect: 00040000 00040000 00040000 00000040 */
 .include "tiny.inc"
 .include "apic.inc"
 .set kCounters, 0x200000
@@ -37,7 +37,7 @@ count:
 1:pause
   cmpl $2, begun
   jne 1b
-  mov $0x2000, %ecx
+  mov $0x20000, %ecx
 1:mov $1, %eax
   lock xadd %eax, kCounters
   lock incl kCounters + 4

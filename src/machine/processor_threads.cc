@@ -1,5 +1,8 @@
 #include "machine/processor_threads.h"
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <utility>
 
 #include "base/check.h"
@@ -19,6 +22,22 @@ bool concerns_machine(cpu::ExitReason reason) {
     case cpu::ExitReason::Stepped: break;
   }
   return true;
+}
+
+// At a real-time priority threads of one priority do not preempt each other: vCPUs that compute would keep
+// the machine's thread from serving their timers for ever. So they go one below it.
+void yield_precedence() {
+  int policy = 0;
+  sched_param parameters{};
+  if (::pthread_getschedparam(::pthread_self(), &policy, &parameters) != 0) return;
+  if (policy != SCHED_FIFO && policy != SCHED_RR) return;
+  if (parameters.sched_priority > ::sched_get_priority_min(policy)) {
+    --parameters.sched_priority;
+  } else {
+    policy = SCHED_OTHER;
+    parameters.sched_priority = 0;
+  }
+  (void)::pthread_setschedparam(::pthread_self(), policy, &parameters);
 }
 
 }  // namespace
@@ -67,6 +86,7 @@ std::optional<Processors::Slice> ProcessorThreads::take_exit() {
 void ProcessorThreads::run(unsigned vcpu) {
   const Result<void> prepared = translate::prepare_host_signals();
   CHECK(prepared.has_value(), "{}", prepared.error().message());
+  yield_precedence();
   lock_.lock();
   while (!ending_) {
     if (parked_ || !processors_.runnable(vcpu)) {
