@@ -269,6 +269,9 @@ uint8_t operand_size(Operation operation, const ZydisDecodedInstruction& zydis, 
   }
   if (zydis.meta.category == ZYDIS_CATEGORY_COND_BR) return width;
   for (unsigned n = 0; n < zydis.operand_count; ++n) {
+    if (is_class(operands[n], ZYDIS_REGCLASS_YMM)) return 32;
+  }
+  for (unsigned n = 0; n < zydis.operand_count; ++n) {
     if (is_class(operands[n], ZYDIS_REGCLASS_XMM)) return 16;
   }
   for (unsigned n = 0; n < zydis.operand_count; ++n) {
@@ -306,6 +309,19 @@ uint8_t source_segment(const ZydisDecodedInstruction& zydis) {
   return x86::kDs;
 }
 
+// SDM Vol. 2A, "The VEX Prefix". In 32-bit mode only the low three bits of vvvv count.
+void set_vex(const ZydisDecodedInstruction& zydis, const uint8_t* bytes, Encoding& encoding) {
+  constexpr uint8_t kPrefixes[] = {0, 0x66, 0xf3, 0xf2};
+  const uint8_t* const prefix = bytes + zydis.raw.vex.offset;
+  const bool long_form = prefix[0] == 0xc4;
+  const uint8_t last = prefix[long_form ? 2 : 1];
+  encoding.kind = EncodingKind::Vex;
+  encoding.mandatory_prefix = kPrefixes[last & 3];
+  encoding.vex_l = last >> 2 & 1;
+  encoding.vex_w = long_form ? last >> 7 : 0;
+  encoding.vex_vvvv = static_cast<uint8_t>(~last >> 3 & 7);
+}
+
 Encoding encoding_of(const ZydisDecodedInstruction& zydis, const uint8_t* bytes) {
   Encoding encoding{};
   encoding.length = zydis.length;
@@ -325,7 +341,7 @@ Encoding encoding_of(const ZydisDecodedInstruction& zydis, const uint8_t* bytes)
   encoding.has_modrm = (zydis.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0;
   if (encoding.has_modrm)
     encoding.modrm = zydis.raw.modrm.offset < zydis.length ? bytes[zydis.raw.modrm.offset] : 0;
-  encoding.vex = zydis.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+  if (zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) set_vex(zydis, bytes, encoding);
   encoding.immediate_size = static_cast<uint8_t>((zydis.raw.imm[0].size + zydis.raw.imm[1].size) / 8);
   return encoding;
 }
@@ -422,6 +438,10 @@ Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned availabl
   }
   if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) return fault_instruction(&run_inline<too_long>, 15, i);
   if (!ZYAN_SUCCESS(status)) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
+
+  const bool known = zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+                     zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+  if (!known) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
 
   i = blank();
   i.length = zydis.length;

@@ -33,16 +33,20 @@
 
 namespace vitrine::cpu {
 
+enum class EncodingKind : uint8_t { Legacy, Vex };
+
 /// How an instruction is encoded, for families that make host code from it. Lives only while it is decoded.
 struct Encoding {
   uint8_t bytes[15];  ///< The whole instruction, `length` of them.
   uint8_t length;
   uint8_t map;  ///< 0: one-byte opcodes, 1: 0F, 2: 0F 38, 3: 0F 3A.
   uint8_t opcode;
-  uint8_t mandatory_prefix;  ///< 0, 66h, F2h or F3h: the last that counts for opcodes of map 1–3.
+  uint8_t mandatory_prefix;  ///< 0, 66h, F2h or F3h: the last that counts for opcodes of map 1–3, or
+                             ///< what VEX.pp stands for.
   bool has_modrm;
   uint8_t modrm;
-  bool vex;
+  EncodingKind kind;
+  uint8_t vex_l, vex_w, vex_vvvv;  ///< Vex only; vvvv is the register's number, 0–7.
   uint8_t immediate_size;  ///< Bytes of immediate at the end of the instruction.
 };
 

@@ -4,7 +4,9 @@
 //
 // Stubs are shared by encoding. What a guest can ask for is bounded: about 450 vector encodings in two forms,
 // 70 of them with 256 immediates, MMX ones with up to 64 register pairs each: less than 100,000 stubs of at
-// most 64 bytes; kHostCodeSize is more than that, and pages take memory only when used.
+// most 64 bytes; about 360 VEX encodings in two forms and two lengths, 50 of them with 256 immediates: less
+// than 53,000 stubs of at most 112 bytes. kHostCodeSize is more than that, and pages take memory only when
+// used.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +19,8 @@
 
 namespace vitrine::cpu {
 
-inline constexpr size_t kHostCodeSize = size_t{8} << 20;
-inline constexpr size_t kMaximumStub = 64;
+inline constexpr size_t kHostCodeSize = size_t{16} << 20;
+inline constexpr size_t kMaximumStub = 128;
 
 /// The bytes of a stub being put together.
 class StubBytes {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "cpu/access.h"
 #include "cpu/block_flow.h"
 #include "cpu/fpu_state.h"
 #include "cpu/native_engine.h"
@@ -223,6 +224,24 @@ void set_ignne(Core& core) {
   if ((core.state.cr0 & x86::kCr0Ne) != 0) return;
   fpu_leave(core);
   unit.ignne = true;
+}
+
+bool store_selected_bytes(Core& core, const Instruction& i, std::span<const uint8_t> source,
+                          std::span<const uint8_t> mask) {
+  const uint32_t offset = core.state.gpr[x86::kEdi] & i.address_mask;
+  uint32_t linear = 0;
+  // A segment that cannot be written is refused whatever the mask.
+  if (!linearise<Access::Write>(core, i.segment, offset, 1, linear)) return false;
+  for (uint32_t n = 0; n < mask.size(); ++n) {
+    if ((mask[n] & 0x80) == 0) continue;
+    if (!linearise<Access::Write>(core, i.segment, (offset + n) & i.address_mask, 1, linear)) return false;
+    if (!probe_write(core, linear, 1, current_privilege(core))) return false;
+  }
+  for (uint32_t n = 0; n < mask.size(); ++n) {
+    if ((mask[n] & 0x80) != 0 && !store(core, i.segment, (offset + n) & i.address_mask, source[n]))
+      return false;
+  }
+  return true;
 }
 
 void leave_unit(Core& core, const Instruction* instruction) {

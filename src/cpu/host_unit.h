@@ -11,12 +11,14 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "cpu/core.h"
 #include "cpu/dispatch.h"
 #include "cpu/fpu_state.h"
 #include "cpu/host_code.h"
 #include "x86/control_registers.h"
+#include "x86/extended_state.h"
 
 namespace vitrine::cpu {
 
@@ -122,6 +124,24 @@ void update_ferr(Core& core);
     fpu_leave(core);
   return true;
 }
+
+/// The VEX columns of the same tables.
+[[nodiscard]] inline bool avx_begin(Core& core) {
+  constexpr uint64_t kNeeded = x86::kXstateSse | x86::kXstateAvx;
+  if (!core.protected_mode() || (core.state.cr4 & x86::kCr4Osxsave) == 0 ||
+      (core.state.xcr0 & kNeeded) != kNeeded) [[unlikely]]
+    return core.raise(x86::Vector::InvalidOpcode);
+  if ((core.state.cr0 & x86::kCr0Ts) != 0) [[unlikely]]
+    return core.raise(x86::Vector::DeviceNotAvailable);
+  if (core.fpu_held) [[unlikely]]
+    fpu_leave(core);
+  return true;
+}
+
+/// MASKMOVQ, (V)MASKMOVDQU: stores to [EDI] the bytes of `source` whose byte in `mask` has its sign bit set.
+/// Nothing is written when one of them cannot be.
+[[nodiscard]] bool store_selected_bytes(Core& core, const Instruction& i, std::span<const uint8_t> source,
+                                        std::span<const uint8_t> mask);
 
 /// As leave_fault(), for functions that may want to be restarted.
 void leave_unit(Core& core, const Instruction* instruction);

@@ -18,7 +18,7 @@ Index make_index() {
   for (const auto family :
        {data_transfer_rows(), stack_rows(), arithmetic_rows(), multiply_rows(), decimal_rows(),
         logic_shift_rows(), bit_rows(), string_rows(), control_transfer_rows(), io_flags_rows(),
-        system_rows(), x87_rows(), vector_rows()}) {
+        system_rows(), x87_rows(), vector_rows(), avx_rows()}) {
     for (const InstructionRow& row : family) index.rows[static_cast<size_t>(row.operation)].push_back(&row);
   }
   return index;

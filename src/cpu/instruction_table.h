@@ -21,7 +21,8 @@ namespace vitrine::cpu {
 [[nodiscard]] std::span<const InstructionRow> io_flags_rows();
 /// Everything of operation_list_system.inc.
 [[nodiscard]] std::span<const InstructionRow> system_rows();
-/// Everything of operation_list_x87.inc and operation_list_vector.inc.
+/// Everything of operation_list_x87.inc, operation_list_vector.inc and operation_list_avx.inc.
+[[nodiscard]] std::span<const InstructionRow> avx_rows();
 [[nodiscard]] std::span<const InstructionRow> x87_rows();
 [[nodiscard]] std::span<const InstructionRow> vector_rows();
 

@@ -302,27 +302,9 @@ bool stmxcsr(Core& core, const Instruction& i) {
   return sse_begin(core) && store_operand(core, i, core.state.fpu.mxcsr);
 }
 
-/// MASKMOVQ, MASKMOVDQU: each byte by itself. Nothing is written when one of the bytes cannot be.
-template <unsigned Size>
-bool store_masked(Core& core, const Instruction& i, const uint8_t* source, const uint8_t* mask) {
-  const uint32_t offset = core.state.gpr[x86::kEdi] & i.address_mask;
-  uint32_t linear = 0;
-  // A segment that cannot be written is refused whatever the mask.
-  if (!linearise<Access::Write>(core, i.segment, offset, 1, linear)) return false;
-  for (unsigned n = 0; n < Size; ++n) {
-    if ((mask[n] & 0x80) == 0) continue;
-    if (!linearise<Access::Write>(core, i.segment, (offset + n) & i.address_mask, 1, linear)) return false;
-    if (!probe_write(core, linear, 1, current_privilege(core))) return false;
-  }
-  for (unsigned n = 0; n < Size; ++n) {
-    if ((mask[n] & 0x80) != 0 && !store(core, i.segment, (offset + n) & i.address_mask, source[n]))
-      return false;
-  }
-  return true;
-}
-
 bool maskmovdqu(Core& core, const Instruction& i) {
-  return sse_begin(core) && store_masked<16>(core, i, reg_place(core, i), rm_place(core, i));
+  return sse_begin(core) &&
+         store_selected_bytes(core, i, std::span(reg_place(core, i), 16), std::span(rm_place(core, i), 16));
 }
 
 // As every MMX instruction it empties no register and brings the top of the stack to 0.
@@ -330,7 +312,9 @@ bool maskmovq(Core& core, const Instruction& i) {
   if (!mmx_begin(core)) return false;
   fpu_leave(core);
   FloatingPointState& fpu = core.state.fpu;
-  if (!store_masked<8>(core, i, fpu.registers[i.reg].data(), fpu.registers[i.rm].data())) return false;
+  if (!store_selected_bytes(core, i, std::span(fpu.registers[i.reg]).first(8),
+                            std::span(fpu.registers[i.rm]).first(8)))
+    return false;
   fpu.status &= static_cast<uint16_t>(~0x3800);
   set_tags(fpu, 0xff);
   return true;
@@ -424,10 +408,10 @@ bool prepare_own(Core& core, const Encoding& encoding, Instruction& i) {
 }
 
 bool prepare(Core& core, const Encoding& encoding, Instruction& i) {
-  const VectorForm* const form = encoding.vex ? nullptr
-                                              : find_vector_form(encoding.map, encoding.mandatory_prefix,
-                                                                 encoding.opcode, encoding.modrm >> 3 & 7);
-  if (form == nullptr) return !encoding.vex && prepare_own(core, encoding, i);
+  if (encoding.kind != EncodingKind::Legacy) return false;
+  const VectorForm* const form =
+      find_vector_form(encoding.map, encoding.mandatory_prefix, encoding.opcode, encoding.modrm >> 3 & 7);
+  if (form == nullptr) return prepare_own(core, encoding, i);
   const bool memory = encoding.modrm < 0xc0;
   if (!core.env.model.has(form->feature)) return false;
   if (memory ? form->memory_size == 0 : form->has(kVectorMemoryOnly)) return false;

@@ -168,7 +168,7 @@ bool move_absolute(UnitBuilder& builder) {
 bool re_encode(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   const Encoding& e = builder.encoding();
-  if (e.vex || e.map > 1) return false;
+  if (e.kind != cpu::EncodingKind::Legacy || e.map > 1) return false;
   if (!e.has_modrm)
     return e.map == 0 && (e.opcode & 0xfc) == 0xa0 ? move_absolute(builder) : without_modrm(builder);
   const ByteOperands bytes = byte_operands(e);

@@ -46,7 +46,7 @@ uint8_t number_of(VectorOperand kind, unsigned field) {
 bool vector(UnitBuilder& builder) {
   const cpu::Instruction& i = builder.instruction();
   const cpu::Encoding& e = builder.encoding();
-  if (e.vex || !e.has_modrm) return false;
+  if (e.kind != cpu::EncodingKind::Legacy || !e.has_modrm) return false;
   const cpu::VectorForm* form = cpu::find_vector_form(e.map, e.mandatory_prefix, e.opcode, e.modrm >> 3 & 7);
   if (form == nullptr || form->operation != i.operation) return false;
   if (form->has(cpu::kVectorStringIndex) || form->has(cpu::kVectorStringMask)) return false;

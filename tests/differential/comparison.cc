@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "cpu/vector_forms.h"
+#include "cpu/vex_forms.h"
 #include "x86/flags.h"
 #include "x86/registers.h"
 
@@ -84,6 +85,15 @@ void compare_units(const MachineState& before, const MachineState& host, const M
   }
 }
 
+void compare_ymm(const MachineState& before, const MachineState& host, const MachineState& ours,
+                 Differences& out) {
+  for (unsigned n = 0; n < 8; ++n) {
+    const size_t at = 16 * n;
+    out.bytes(fmt::format("ymm{}h", n), before.ymm_high.data() + at, host.ymm_high.data() + at,
+              ours.ymm_high.data() + at, 16);
+  }
+}
+
 void compare_data(const TestCase& test, const Outcome& host, const Outcome& ours, Differences& out) {
   for (size_t n = 0; n < kDataSize; n += 16) {
     if (std::memcmp(host.data.data() + n, ours.data.data() + n, 16) == 0) continue;
@@ -111,8 +121,12 @@ bool is_mmx(Operation operation) {
 void ignore_half_done(Operation operation, const Outcome& ours, Outcome& host) {
   // Whether unselected bytes fault, and which byte is named, is each processor's own (SDM Vol. 2A, MASKMOVQ,
   // MASKMOVDQU).
-  const bool masked = operation == Operation::Maskmovq || operation == Operation::Maskmovdqu;
+  const bool masked = operation == Operation::Maskmovq || operation == Operation::Maskmovdqu ||
+                      operation == Operation::Vmaskmovdqu;
   if (masked && (host.vector == 14 || ours.vector == 14)) host = ours;
+  // Which byte of a masked move's operand a page fault names, too.
+  const bool same_page = ((host.fault_address ^ ours.fault_address) & ~0xfffu) == 0;
+  if (cpu::is_masked_move(operation) && same_page) host.fault_address = ours.fault_address;
   if (host.vector != ours.vector || (host.vector != 13 && host.vector != 14)) return;
   if (operation == Operation::Fstp || operation == Operation::Fbstp) host.data = ours.data;
   const auto top = [](const MachineState& state) { return field<uint16_t>(state, 2) >> 11 & 7; };
@@ -152,6 +166,7 @@ std::string difference(const TestCase& test, const Outcome& host, const Outcome&
   const uint32_t mask = ~(x86::kRf | x86::kTf | ignored_flags);
   out.number("eflags", test.before.eflags, expected.after.eflags & mask, ours.after.eflags & mask);
   compare_units(test.before, expected.after, ours.after, out);
+  compare_ymm(test.before, expected.after, ours.after, out);
   compare_data(test, expected, ours, out);
   return out.take();
 }

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "cpu/decoder.h"
+#include "cpu/vex_forms.h"
 #include "differential/comparison.h"
 #include "differential/forms.h"
 #include "differential/generator.h"
@@ -142,7 +143,9 @@ class Test {
       return !looks_extended(test);
     }
     const cpu::Instruction i = finder_.decode(test.bytes.data(), 15);
-    if (zydis.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY) return false;
+    if (zydis.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+        zydis.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
+      return false;
     if (i.operation == cpu::Operation::Invalid) return false;  // an extension that the model does not have
     if (zydis.mnemonic == ZYDIS_MNEMONIC_SYSCALL || zydis.mnemonic == ZYDIS_MNEMONIC_SYSENTER) return false;
     if (i.operation == cpu::Operation::Int && i.immediate == 0x80) return false;
@@ -150,7 +153,8 @@ class Test {
     if (reason_to_exclude(i.operation) != nullptr) return false;
     const bool string =
         zydis.meta.category == ZYDIS_CATEGORY_STRINGOP || zydis.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
-    test.repeats = string && (i.prefixes & (cpu::kPrefixRep | cpu::kPrefixRepne)) != 0;
+    const bool repeated = string && (i.prefixes & (cpu::kPrefixRep | cpu::kPrefixRepne)) != 0;
+    test.repeats = repeated || cpu::is_gather(i.operation);
     return true;
   }
 
@@ -161,6 +165,7 @@ class Test {
            std::strchr("\x66\xf2\xf3\xf0\x2e\x67\x26\x36\x3e\x64\x65", test.bytes[at]) != nullptr &&
            test.bytes[at] != 0)
       ++at;
+    if (test.bytes[at] == 0xc4 || test.bytes[at] == 0xc5) return test.bytes[at + 1] >= 0xc0;
     if (test.bytes[at] != 0x0f) return false;
     const uint8_t opcode = test.bytes[at + 1];
     return opcode == 0x38 || opcode == 0x3a || (opcode == 0x01 && test.bytes[at + 2] >= 0xc0);

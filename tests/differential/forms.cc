@@ -7,6 +7,8 @@
 #include <set>
 #include <tuple>
 
+#include "cpu/vex_forms.h"
+
 namespace vitrine::differential {
 namespace {
 
@@ -45,7 +47,27 @@ constexpr Excluded kExcluded[] = {
 /// Everything that identifies an encoding before its variable parts.
 struct Candidate {
   std::vector<uint8_t> prefix, opcode;
+  bool vex = false;
 };
+
+constexpr uint8_t kVexSecond = 0xe0;      // R, X, B
+constexpr uint8_t kVexUnusedVvvv = 0x78;  // 1111
+constexpr uint8_t kVexSomeVvvv = 0x48;    // 1001: register 6
+constexpr uint8_t kSibWithIndex = 0x08;   // index 1: not the register operand, as gathers want it
+
+void add_vex_candidates(std::vector<Candidate>& all) {
+  for (unsigned map = 1; map <= 3; ++map) {
+    for (unsigned opcode = 0; opcode < 256; ++opcode) {
+      for (unsigned bits = 0; bits < 16; ++bits) {  // W, L, pp
+        const unsigned third = (bits & 8) << 4 | kVexUnusedVvvv | (bits & 7);
+        all.push_back({{},
+                       {0xc4, static_cast<uint8_t>(kVexSecond | map), static_cast<uint8_t>(third),
+                        static_cast<uint8_t>(opcode)},
+                       true});
+      }
+    }
+  }
+}
 
 std::vector<Candidate> candidates() {
   const std::vector<std::vector<uint8_t>> prefixes = {{}, {0x66}, {0xf2}, {0xf3}, {0x66, 0xf2}, {0x66, 0xf3}};
@@ -66,6 +88,7 @@ std::vector<Candidate> candidates() {
       }
     }
   }
+  add_vex_candidates(all);
   return all;
 }
 
@@ -73,6 +96,7 @@ std::vector<uint8_t> bytes_of(const Candidate& candidate, int modrm) {
   std::vector<uint8_t> bytes = candidate.prefix;
   bytes.insert(bytes.end(), candidate.opcode.begin(), candidate.opcode.end());
   if (modrm >= 0) bytes.push_back(static_cast<uint8_t>(modrm));
+  if (candidate.vex && modrm >= 0 && modrm < 0xc0) bytes.push_back(kSibWithIndex);
   bytes.resize(15, 0);
   return bytes;
 }
@@ -102,6 +126,11 @@ bool prefix_matters(const Candidate& candidate, int modrm, const ZydisDecodedIns
 // or validity.
 bool is_group(const Candidate& candidate, bool memory) {
   const uint8_t opcode = candidate.opcode.back();
+  if (candidate.vex) {
+    const unsigned map = candidate.opcode[1] & 3;
+    return (map == 1 && ((opcode >= 0x71 && opcode <= 0x73) || opcode == 0xae)) ||
+           (map == 2 && opcode == 0xf3);
+  }
   if (candidate.opcode.size() == 1) {
     return (opcode >= 0x80 && opcode <= 0x83) || opcode == 0x8f || opcode == 0xc0 || opcode == 0xc1 ||
            opcode == 0xc6 || opcode == 0xc7 || (opcode >= 0xd0 && opcode <= 0xd3) ||
@@ -118,6 +147,7 @@ bool is_group(const Candidate& candidate, bool memory) {
 
 bool register_in_opcode(const Candidate& candidate) {
   const uint8_t opcode = candidate.opcode.back();
+  if (candidate.vex) return false;
   if (candidate.opcode.size() == 1) return opcode >= 0xd8 && opcode <= 0xdf;
   return candidate.opcode.size() == 2 && (opcode == 0x01 || opcode == 0xae);
 }
@@ -126,10 +156,20 @@ class Collector {
  public:
   explicit Collector(FormFinder& finder) : finder_(finder) {}
 
+  // With VEX.vvvv free if it can be.
   void try_modrm(const Candidate& candidate, int modrm) {
+    if (!candidate.vex) return try_bytes(candidate, modrm, false);
+    Candidate other = candidate;
+    other.opcode[2] = static_cast<uint8_t>((other.opcode[2] & ~kVexUnusedVvvv) | kVexSomeVvvv);
+    ZydisDecodedInstruction decoded;
+    const bool free = decode(bytes_of(other, modrm), decoded);
+    try_bytes(free ? other : candidate, modrm, free);
+  }
+
+  void try_bytes(const Candidate& candidate, int modrm, bool free_vvvv) {
     const std::vector<uint8_t> bytes = bytes_of(candidate, modrm);
     ZydisDecodedInstruction decoded;
-    if (!decode(bytes, decoded) || !prefix_matters(candidate, modrm, decoded)) return;
+    if (!decode(bytes, decoded) || (!candidate.vex && !prefix_matters(candidate, modrm, decoded))) return;
     const cpu::Instruction i = finder_.decode(bytes.data(), 15);
     if (i.operation == Operation::Invalid) return;
     if (const char* reason = reason_to_exclude(i.operation)) {
@@ -140,6 +180,9 @@ class Collector {
     form.prefix = candidate.prefix;
     form.opcode = candidate.opcode;
     form.has_modrm = modrm >= 0;
+    form.vex = candidate.vex;
+    form.free_vvvv = free_vvvv;
+    form.gather = cpu::is_gather(i.operation);
     form.memory = modrm >= 0 && modrm < 0xc0;
     form.group = modrm >= 0 && is_group(candidate, form.memory);
     form.modrm_reg = static_cast<uint8_t>(modrm >> 3 & 7);
@@ -191,8 +234,8 @@ Forms find_forms(FormFinder& finder) {
       collector.try_modrm(candidate, -1);
       continue;
     }
-    for (int modrm : {0x00, 0xc0}) {
-      const unsigned regs = is_group(candidate, modrm == 0) ? 8 : 1;
+    for (int modrm : {candidate.vex ? 0x04 : 0x00, 0xc0}) {
+      const unsigned regs = is_group(candidate, modrm < 0xc0) ? 8 : 1;
       const int rms = modrm == 0xc0 && register_in_opcode(candidate) ? 8 : 1;
       for (unsigned reg = 0; reg < regs; ++reg) {
         for (int rm = 0; rm < rms; ++rm)

@@ -19,7 +19,10 @@ struct Form {
   uint8_t modrm_reg = 0;  ///< Meaningful where it selects the instruction (group), else a register.
   bool group = false;
   bool memory = false;
-  int modrm_rm = -1;  ///< Where the register number belongs to the opcode, else -1.
+  bool vex = false;        ///< `opcode` is a three-byte VEX prefix and an opcode; VEX.vvvv is 1111…
+  bool free_vvvv = false;  ///< …but may be any register.
+  bool gather = false;     ///< The memory operand has a vector index.
+  int modrm_rm = -1;       ///< Where the register number belongs to the opcode, else -1.
   uint8_t immediate_size = 0;
   cpu::Operation operation = cpu::Operation::Invalid;
   cpu::OperandForm operands = cpu::OperandForm::None;

@@ -25,8 +25,8 @@ bool is_string(Operation o) {
 
 /// Operations whose memory operand is an image with structure.
 bool is_image(Operation o) {
-  return one_of(
-      o, {Operation::Fldenv, Operation::Frstor, Operation::Fxrstor, Operation::Fxsave, Operation::Ldmxcsr});
+  return one_of(o, {Operation::Fldenv, Operation::Frstor, Operation::Fxrstor, Operation::Fxsave,
+                    Operation::Ldmxcsr, Operation::Vldmxcsr});
 }
 
 void append(std::vector<uint8_t>& bytes, uint32_t value, unsigned size) {
@@ -126,6 +126,9 @@ void Generator::make_unit(MachineState& state) {
   std::memcpy(unit + 24, &mxcsr, 4);
   for (unsigned n = 0; n < 8; ++n) std::memcpy(unit + 32 + 16 * n, interesting80().data(), 10);
   for (unsigned n = 0; n < 8; ++n) std::memcpy(unit + 160 + 16 * n, interesting128().data(), 16);
+  static const bool avx = __builtin_cpu_supports("avx") != 0;
+  for (unsigned n = 0; avx && n < 8; ++n)
+    std::memcpy(state.ymm_high.data() + 16 * n, interesting128().data(), 16);
 }
 
 void Generator::make_window(TestCase& test) {
@@ -167,7 +170,8 @@ void Generator::place_pointers(TestCase& test, const Form& form) {
     test.repeats = !form.prefix.empty() && form.prefix.back() >= 0xf2;
     if (test.repeats) gpr[x86::kEcx] = below(12);
   }
-  if (one_of(form.operation, {Operation::Maskmovq, Operation::Maskmovdqu})) gpr[x86::kEdi] = somewhere();
+  if (one_of(form.operation, {Operation::Maskmovq, Operation::Maskmovdqu, Operation::Vmaskmovdqu}))
+    gpr[x86::kEdi] = somewhere();
   if (form.operation == Operation::Xlat) gpr[x86::kEbx] = somewhere();
   if (one_of(form.operation, {Operation::Leave, Operation::Enter}) && chance(90))
     gpr[x86::kEbp] = somewhere() & ~3u;
@@ -232,6 +236,46 @@ void Generator::encode_memory(TestCase& test, unsigned reg, uint32_t target, std
   append(bytes, target - scaled - (no_base ? 0 : gpr[base]), 4);
 }
 
+// The form's prefix with any register in vvvv, bits that 32-bit mode ignores either way, and the short prefix
+// where it says the same.
+void Generator::encode_vex(const Form& form, std::vector<uint8_t>& bytes) {
+  uint8_t second = form.opcode[1], third = form.opcode[2];
+  if (form.free_vvvv) {
+    third = static_cast<uint8_t>((third & ~0x78) | 0x40 | below(8) << 3);
+    if (chance(5)) third &= 0xbf;
+  }
+  if (chance(5)) second &= 0xdf;
+  if (second == 0xe1 && (third & 0x80) == 0 && (third & 0x40) != 0 && chance(50)) {
+    bytes.insert(bytes.end(), {0xc5, static_cast<uint8_t>(0x80 | third), form.opcode[3]});
+  } else {
+    bytes.insert(bytes.end(), {0xc4, second, third, form.opcode[3]});
+  }
+}
+
+// Elements are mostly in the window. `bytes` end with the opcode.
+void Generator::encode_gather(TestCase& test, const Form& form, std::vector<uint8_t>& bytes) {
+  const unsigned reg = below(8), scale = below(4);
+  const unsigned mask = ~unsigned{bytes[bytes.size() - 2]} >> 3 & 7;
+  unsigned index = below(8);
+  while (chance(97) && (index == reg || index == mask)) index = below(8);
+  const unsigned base = chance(50) ? 1u : 6u;  // ecx or esi
+  const auto displacement = static_cast<int8_t>(random_());
+  test.before.gpr[base] = kDataBase + test.window - static_cast<uint32_t>(displacement);
+  const bool wide = (form.opcode.back() & 1) != 0;  // 64-bit indices
+  for (unsigned half = 0; half < 2; ++half) {
+    uint8_t* const bytes_of_half =
+        (half == 0 ? test.before.unit.data() + 160 : test.before.ymm_high.data()) + 16 * index;
+    for (unsigned n = 0; n < 16; n += wide ? 8 : 4) {
+      const uint32_t value = chance(92) ? below((kWindowSize - 8) >> scale) : interesting32();
+      std::memcpy(bytes_of_half + n, &value, 4);
+    }
+  }
+  test.repeats = true;  // a single step stops after an element when the next one faults
+  bytes.push_back(static_cast<uint8_t>(0x44 | reg << 3));
+  bytes.push_back(static_cast<uint8_t>(scale << 6 | index << 3 | base));
+  bytes.push_back(static_cast<uint8_t>(displacement));
+}
+
 // Values without which the instruction would do the same dull thing every time, or more than the test can
 // follow.
 void Generator::adjust(TestCase& test, const Form& form, std::vector<uint8_t>& immediate) {
@@ -240,8 +284,8 @@ void Generator::adjust(TestCase& test, const Form& form, std::vector<uint8_t>& i
     immediate[1] = 0;
     immediate[2] &= 7;
   }
-  if (form.operation == Operation::Fxrstor || form.operation == Operation::Ldmxcsr) {
-    const size_t at = form.operation == Operation::Ldmxcsr ? 0 : 24;
+  if (is_image(form.operation) && !one_of(form.operation, {Operation::Fldenv, Operation::Frstor})) {
+    const size_t at = one_of(form.operation, {Operation::Ldmxcsr, Operation::Vldmxcsr}) ? 0 : 24;
     uint32_t mxcsr = chance(90) ? 0x1f80 | (static_cast<uint32_t>(random_()) & 0xffff) : interesting32();
     std::memcpy(test.window_bytes.data() + at, &mxcsr, 4);
   }
@@ -264,10 +308,16 @@ void Generator::encode(TestCase& test, const Form& form) {
   }
   if (address16) bytes.push_back(0x67);
   bytes.insert(bytes.end(), form.prefix.begin(), form.prefix.end());
-  bytes.insert(bytes.end(), form.opcode.begin(), form.opcode.end());
+  if (form.vex) {
+    encode_vex(form, bytes);
+  } else {
+    bytes.insert(bytes.end(), form.opcode.begin(), form.opcode.end());
+  }
   const bool image = is_image(form.operation) && chance(90);
   const uint32_t target = image ? kDataBase + test.window : make_target(test);
-  if (form.has_modrm) {
+  if (form.gather) {
+    encode_gather(test, form, bytes);
+  } else if (form.has_modrm) {
     const unsigned reg = form.group ? form.modrm_reg : below(8);
     if (form.memory)
       encode_memory(test, reg, target, bytes, address16);
@@ -308,7 +358,15 @@ TestCase Generator::make_bytes() {
   static constexpr uint8_t kPrefixes[] = {0x66, 0xf2, 0xf3, 0xf0, 0x2e, 0x67};
   unsigned at = 0;
   while (at < 4 && chance(30)) test.bytes[at++] = kPrefixes[below(6)];
-  if (chance(60)) test.bytes[at++] = 0x0f;
+  if (chance(20)) {
+    const bool is_short = chance(50);
+    test.bytes[at++] = is_short ? 0xc5 : 0xc4;
+    if (!is_short) test.bytes[at++] = static_cast<uint8_t>(0xe0 | (1 + below(3)));
+    test.bytes[at++] =
+        static_cast<uint8_t>((is_short || chance(70) ? 0x80 : 0) | (chance(50) ? 0x78 : 0) | below(0x80));
+  } else if (chance(70)) {
+    test.bytes[at++] = 0x0f;
+  }
   if (at > 0 && test.bytes[at - 1] == 0x0f && chance(20)) test.bytes[at++] = chance(50) ? 0x38 : 0x3a;
   while (at < 15) test.bytes[at++] = static_cast<uint8_t>(chance(20) ? 0 : random_());
   test.length = 15;

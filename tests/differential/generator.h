@@ -32,6 +32,8 @@ class Generator {
   void encode(TestCase& test, const Form& form);
   void encode_memory(TestCase& test, unsigned reg, uint32_t target, std::vector<uint8_t>& bytes,
                      bool address16);
+  void encode_vex(const Form& form, std::vector<uint8_t>& bytes);
+  void encode_gather(TestCase& test, const Form& form, std::vector<uint8_t>& bytes);
   void adjust(TestCase& test, const Form& form, std::vector<uint8_t>& immediate);
 
   const Forms& forms_;

@@ -49,6 +49,7 @@ void from_unit(const MachineState& state, cpu::FloatingPointState& fpu) {
     std::memcpy(fpu.registers[((fpu.status >> 11) + n) & 7].data(), unit + 32 + 16 * n, 10);
   }
   std::memcpy(fpu.xmm.data(), unit + 160, 128);
+  std::memcpy(fpu.ymm_high.data(), state.ymm_high.data(), kYmmHighSize);
 }
 
 void to_unit(const cpu::FloatingPointState& fpu, MachineState& state) {
@@ -65,6 +66,7 @@ void to_unit(const cpu::FloatingPointState& fpu, MachineState& state) {
     std::memcpy(unit + 32 + 16 * n, fpu.registers[((fpu.status >> 11) + n) & 7].data(), 10);
   }
   std::memcpy(unit + 160, fpu.xmm.data(), 128);
+  std::memcpy(state.ymm_high.data(), fpu.ymm_high.data(), kYmmHighSize);
 }
 
 }  // namespace
@@ -97,6 +99,7 @@ InterpretedMachine::InterpretedMachine() : bus_(std::make_unique<Bus>()) {
   start_.cr3 = kPageDirectory;
   start_.cr4 = x86::kCr4Osfxsr | x86::kCr4Osxmmexcpt;
   if (model_->has(cpu::Feature::Xsave)) start_.cr4 |= x86::kCr4Osxsave;
+  start_.xcr0 = std::max(1u, model_->cpuid(13, 0).eax);
   start_.cpl = 3;
   start_.segments.fill(flat(kUserData, kAttributesData3));
   start_.segments[x86::kCs] = flat(kUserCode, kAttributesCode3);

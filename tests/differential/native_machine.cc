@@ -28,6 +28,15 @@ struct Work {
   greg_t home[NGREG];
   uint8_t home_unit[512];
 };
+
+// The frame's floating-point state is an XSAVE area in the standard format: asm/sigcontext.h of Linux.
+constexpr size_t kFrameFeatures = 472, kFrameHeader = 512, kFrameYmmHigh = 576;
+constexpr uint8_t kAvx = 4;
+
+bool frame_has_ymm(const uint8_t* unit) {
+  return (unit[kFrameFeatures] & kAvx) != 0;
+}
+
 Work work;
 
 uint8_t* const code_area = reinterpret_cast<uint8_t*>(uintptr_t{kCodeBase});
@@ -50,7 +59,11 @@ void load_case(mcontext_t& context) {
   memcpy(mask, unit + 28, 4);
   memcpy(unit, test.before.unit.data(), kUnitSize);
   memcpy(unit + 28, mask, 4);
-  unit[512] |= 3;  // XSTATE_BV: x87 and SSE state are not initial
+  unit[kFrameHeader] |= 3;  // XSTATE_BV: x87 and SSE state are not initial
+  if (frame_has_ymm(unit)) {
+    unit[kFrameHeader] |= kAvx;
+    memcpy(unit + kFrameYmmHigh, test.before.ymm_high.data(), kYmmHighSize);
+  }
   work.steps = 0;
 }
 
@@ -59,7 +72,11 @@ void store_outcome(const mcontext_t& context) {
   for (unsigned n = 0; n < 8; ++n) outcome.after.gpr[n] = static_cast<uint32_t>(context.gregs[kGeneral[n]]);
   outcome.after.eip = static_cast<uint32_t>(context.gregs[REG_RIP]);
   outcome.after.eflags = static_cast<uint32_t>(context.gregs[REG_EFL]);
-  memcpy(outcome.after.unit.data(), context.fpregs, kUnitSize);
+  const auto* unit = reinterpret_cast<const uint8_t*>(context.fpregs);
+  memcpy(outcome.after.unit.data(), unit, kUnitSize);
+  outcome.after.ymm_high.fill(0);
+  if (frame_has_ymm(unit) && (unit[kFrameHeader] & kAvx) != 0)
+    memcpy(outcome.after.ymm_high.data(), unit + kFrameYmmHigh, kYmmHighSize);
   const auto trap = static_cast<uint8_t>(context.gregs[REG_TRAPNO]);
   outcome.vector = trap == 1 ? kNoVector : trap;
   outcome.error_code = trap == 1 ? 0 : static_cast<uint32_t>(context.gregs[REG_ERR]);
@@ -70,7 +87,8 @@ void store_outcome(const mcontext_t& context) {
 void go_home(mcontext_t& context) {
   memcpy(context.gregs, work.home, sizeof work.home);
   memcpy(context.fpregs, work.home_unit, 512);
-  reinterpret_cast<uint8_t*>(context.fpregs)[512] |= 3;
+  auto* header = reinterpret_cast<uint8_t*>(context.fpregs) + kFrameHeader;
+  *header = static_cast<uint8_t>((*header | 3) & ~kAvx);
   work.running = false;
 }
 

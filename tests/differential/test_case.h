@@ -17,12 +17,15 @@ inline constexpr uint32_t kWindowSize = 160;  ///< Bytes of data that a case cho
 
 /// The legacy region of FXSAVE64 as far as 32-bit code sees it: header, ST0–ST7, XMM0–XMM7.
 inline constexpr size_t kUnitSize = 288;
+/// The upper halves of YMM0–YMM7.
+inline constexpr size_t kYmmHighSize = 128;
 
 struct MachineState {
   std::array<uint32_t, 8> gpr{};
   uint32_t eip = 0;
   uint32_t eflags = 0;
   alignas(16) std::array<uint8_t, kUnitSize> unit{};
+  alignas(16) std::array<uint8_t, kYmmHighSize> ymm_high{};
 };
 
 inline constexpr uint8_t kNoVector = 0xff;

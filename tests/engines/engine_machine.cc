@@ -53,6 +53,7 @@ void from_unit(const MachineState& state, cpu::FloatingPointState& fpu) {
     std::memcpy(fpu.registers[((fpu.status >> 11) + n) & 7].data(), unit + 32 + 16 * n, 10);
   }
   std::memcpy(fpu.xmm.data(), unit + 160, 128);
+  std::memcpy(fpu.ymm_high.data(), state.ymm_high.data(), differential::kYmmHighSize);
 }
 
 void to_unit(const cpu::FloatingPointState& fpu, MachineState& state) {
@@ -66,6 +67,7 @@ void to_unit(const cpu::FloatingPointState& fpu, MachineState& state) {
     std::memcpy(unit + 32 + 16 * n, fpu.registers[((fpu.status >> 11) + n) & 7].data(), 10);
   }
   std::memcpy(unit + 160, fpu.xmm.data(), 128);
+  std::memcpy(state.ymm_high.data(), fpu.ymm_high.data(), differential::kYmmHighSize);
 }
 
 }  // namespace
@@ -194,7 +196,10 @@ Ending EngineMachine::run(const Program& program, uint64_t budget, uint64_t kick
       x86::kCr0Pg | x86::kCr0Wp | x86::kCr0Ne | x86::kCr0Et | x86::kCr0Mp | x86::kCr0Pe | program.cr0_set;
   state.cr2 = 0;
   state.cr3 = kPageDirectory;
-  state.cr4 = (x86::kCr4Osfxsr | x86::kCr4Osxmmexcpt) & ~program.cr4_clear;
+  state.cr4 = x86::kCr4Osfxsr | x86::kCr4Osxmmexcpt;
+  if (model_->has(cpu::Feature::Xsave)) state.cr4 |= x86::kCr4Osxsave;
+  state.cr4 &= ~program.cr4_clear;
+  state.xcr0 = std::max(1u, model_->cpuid(13, 0).eax);
   const bool user = program.privilege == Privilege::User;
   state.cpl = user ? 3 : 0;
   state.segments.fill(user ? flat(kUserData, 0x00c0f300) : flat(kKernelData, 0x00c09300));
@@ -293,6 +298,12 @@ std::string difference(const EngineMachine& expected_machine, const Ending& expe
     std::memcpy(&wanted, expected.state.unit.data() + n, 2);
     std::memcpy(&got, ending.state.unit.data() + n, 2);
     number(fmt::format("fxsave image +{}", n), wanted, got);
+  }
+  for (size_t n = 0; n < differential::kYmmHighSize; n += 4) {
+    uint32_t wanted = 0, got = 0;
+    std::memcpy(&wanted, expected.state.ymm_high.data() + n, 4);
+    std::memcpy(&got, ending.state.ymm_high.data() + n, 4);
+    number(fmt::format("ymm upper halves +{}", n), wanted, got);
   }
   const auto wanted = expected_machine.memory(), got = machine.memory();
   unsigned shown = 0;

@@ -136,6 +136,7 @@ class Streams : public testing::TestWithParam<std::tuple<EngineUsed, Privilege>>
     if (chance(5)) program.cr0_set |= x86::kCr0Em;
     if (chance(5)) program.cr4_clear |= x86::kCr4Osfxsr;
     if (chance(5)) program.cr4_clear |= x86::kCr4Osxmmexcpt;
+    if (chance(5)) program.cr4_clear |= x86::kCr4Osxsave;
     return program;
   }
 
