@@ -37,6 +37,26 @@ bool extended(uint8_t reg) {
   return reg != kNoHostRegister && reg >= 8;
 }
 
+uint8_t pp_of(const HostInstruction& i) {
+  switch (i.prefix66 != 0 ? i.prefix66 : i.mandatory) {
+    case 0x66: return 1;
+    case 0xf3: return 2;
+    case 0xf2: return 3;
+    default: return 0;
+  }
+}
+
+// SDM Vol. 2A, "The VEX Prefix", three bytes: R, X, B and vvvv are inverted. An index above 7 is a general
+// register.
+void emit_vex(Emitter& out, const HostInstruction& i) {
+  const bool b = i.is_memory ? extended(i.memory.base) : i.rm >= 8;
+  const bool x = i.is_memory && extended(i.memory.index);
+  const unsigned second = (i.reg >= 8 ? 0 : 0x80u) | (x ? 0 : 0x40u) | (b ? 0 : 0x20u) | i.map;
+  const unsigned third =
+      (i.wide ? 0x80u : 0) | (~unsigned{i.vvvv} & 15) << 3 | unsigned{i.vex_l} << 2 | pp_of(i);
+  out.bytes(0xc4, second, third);
+}
+
 }  // namespace
 
 bool Emitter::instruction(const HostInstruction& i) {
@@ -53,13 +73,17 @@ bool Emitter::instruction(const HostInstruction& i) {
   if (rex != 0 && (high_reg || high_rm)) return false;
 
   if (i.lock) byte(0xf0);
-  if (i.prefix66 != 0) byte(i.prefix66);
-  if (i.mandatory != 0) byte(i.mandatory);
+  if (!i.vex && i.prefix66 != 0) byte(i.prefix66);
+  if (!i.vex && i.mandatory != 0) byte(i.mandatory);
   if (i.is_memory && i.memory.space == AddressSpace::Guest) bytes(0x65, 0x67);
-  if (rex != 0) byte(rex);
-  if (i.map != 0) byte(0x0f);
-  if (i.map == 2) byte(0x38);
-  if (i.map == 3) byte(0x3a);
+  if (i.vex) {
+    emit_vex(*this, i);
+  } else {
+    if (rex != 0) byte(rex);
+    if (i.map != 0) byte(0x0f);
+    if (i.map == 2) byte(0x38);
+    if (i.map == 3) byte(0x3a);
+  }
   byte(i.opcode);
   if (i.is_memory) {
     emit_memory(*this, i.reg, i.memory);

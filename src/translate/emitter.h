@@ -51,7 +51,7 @@ struct HostInstruction {
   uint8_t prefix66 = 0;   ///< Operand size, or mandatory.
   uint8_t mandatory = 0;  ///< F2 or F3, or 0.
   bool lock = false;
-  bool wide = false;      ///< REX.W
+  bool wide = false;      ///< REX.W or VEX.W
   bool byte_reg = false;  ///< `reg` names a byte register by the encoding without REX (4–7: AH–BH).
   bool byte_rm = false;   ///< The same for `rm`.
   uint8_t map = 0;        ///< 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A
@@ -62,6 +62,9 @@ struct HostInstruction {
   HostMemory memory{};
   uint8_t immediate_size = 0;
   uint32_t immediate = 0;
+  bool vex = false;  ///< With a VEX prefix, which stands for prefix66 or mandatory, too.
+  uint8_t vex_l = 0;
+  uint8_t vvvv = 0;  ///< Register number; 0 also where there is none.
 };
 
 class Emitter {

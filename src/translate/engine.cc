@@ -1,5 +1,6 @@
 #include "translate/engine.h"
 
+#include <cpuid.h>
 #include <immintrin.h>
 #include <signal.h>
 #include <sys/auxv.h>
@@ -18,6 +19,7 @@
 #include "translate/fpu_image.h"
 #include "translate/host_signals.h"
 #include "x86/control_registers.h"
+#include "x86/extended_state.h"
 
 namespace vitrine::translate {
 namespace {
@@ -60,6 +62,15 @@ void set_gs_base(uint64_t base) {
   }
 }
 
+bool host_has_avx() {
+  return __builtin_cpu_supports("avx") != 0;
+}
+// SDM Vol. 2, "CPUID", leaf 0DH, subleaf 1: XGETBV with ECX = 1.
+bool host_tells_use() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(13, 1, &a, &b, &c, &d) != 0 && (a >> 2 & 1) != 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(memory::PhysicalMap& memory, const cpu::CpuModel& model,
@@ -88,7 +99,7 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
   cache_ = TRY(TranslationCache::create(options.code_size));
   const bool bmi2 = __builtin_cpu_supports("bmi2") != 0;
   Emitter out(cache_->memory().writable(0), 4096);
-  glue_ = make_glue(out, {.bmi2 = bmi2});
+  glue_ = make_glue(out, {.bmi2 = bmi2, .avx = host_has_avx(), .xgetbv1 = host_tells_use()});
   cache_->keep_below((glue_.end + 63) & ~63u);
   translator_ = std::make_unique<Translator>(model, *cache_, glue_,
                                              TranslatorOptions{.privileged = options.privileged,
@@ -235,6 +246,7 @@ void Engine::enter_state(Core& core) {
   update(c.extra_segments[1], core.views[x86::kGs]);
   choose_window(core);
   unload_fpu();
+  follow_avx(core);
   if (mode_ == CodePrivilege::UserWithFpu) load_fpu(core);
 }
 
@@ -247,17 +259,36 @@ void Engine::leave_state(Core& core) {
 
 void Engine::load_fpu(Core& core) {
   GuestContext& c = *context_;
-  if (!core.fpu_held) to_image(core.state.fpu, c.fpu_image);
+  if (!core.fpu_held) {
+    to_image(core.state.fpu, c.fpu_image);
+    c.ymm_high = core.state.fpu.ymm_high;
+    c.ymm_in_use = c.ymm_high != decltype(c.ymm_high){} ? 1 : 0;
+  }
   core.fpu_held = true;
   c.fpu_loaded = 1;
   c.x87_absent = (core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) != 0 ? 1 : 0;
   c.sse_absent = c.x87_absent != 0 || (core.state.cr4 & x86::kCr4Osfxsr) == 0 ? 1 : 0;
+  c.avx_absent = (core.state.cr0 & x86::kCr0Ts) != 0 || !avx_ ? 1 : 0;
+  c.ymm_loaded = avx_ ? 1 : 0;
+}
+
+// What was translated under the other rule declines what it should not, or does not decline what it should.
+// Guests enable AVX once.
+void Engine::follow_avx(const Core& core) {
+  constexpr uint64_t kNeeded = x86::kXstateSse | x86::kXstateAvx;
+  const bool avx = core.env.model.has(cpu::Feature::Avx) && (core.state.cr4 & x86::kCr4Osxsave) != 0 &&
+                   (core.state.xcr0 & kNeeded) == kNeeded;
+  if (avx == avx_) return;
+  avx_ = avx;
+  translator_->use_avx(avx);
+  flush_translations();
 }
 
 // The state stays in the image; translated code has to ask for it.
 void Engine::unload_fpu() {
   context_->fpu_loaded = 0;
-  context_->x87_absent = context_->sse_absent = 1;
+  context_->ymm_loaded = 0;
+  context_->x87_absent = context_->sse_absent = context_->avx_absent = 1;
 }
 
 void Engine::return_fpu(Core& core) {
@@ -266,6 +297,8 @@ void Engine::return_fpu(Core& core) {
   unload_fpu();
   cpu::FloatingPointState& fpu = core.state.fpu;
   const uint64_t instruction = from_image(c.fpu_image, fpu);
+  fpu.ymm_high = {};
+  if (c.ymm_in_use != 0) fpu.ymm_high = c.ymm_high;
   // The host's record of the last x87 instruction is an address of translated code.
   const auto place = cache_->place_of(instruction);
   if (!place) return;

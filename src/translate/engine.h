@@ -135,6 +135,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void choose_window(cpu::Core& core);
   void load_fpu(cpu::Core& core);
   void unload_fpu();
+  void follow_avx(const cpu::Core& core);
   [[nodiscard]] CodePrivilege mode_of(const cpu::Core& core) const;
   [[nodiscard]] paging::Privilege privilege() const {
     return mode_ == CodePrivilege::Supervisor ? paging::Privilege::Supervisor : paging::Privilege::User;
@@ -174,6 +175,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   std::unique_ptr<Translator> translator_;
   Glue glue_;
   bool target_tables_ = true;
+  bool avx_ = false;  // the guest has enabled it; what was translated before does not know it
   bool counting_ = false;
   uint32_t granted_ = 0;         // what core.remaining has not been charged with of instructions_left
   uint32_t repeat_granted_ = 0;  // ECX when a repetition was permitted

@@ -1,5 +1,5 @@
 // The guest's x87, MMX and SSE state between its architectural form and the image that FXSAVE64 and FXRSTOR64
-// use.
+// use. The upper halves of YMM registers are no part of it.
 #pragma once
 
 #include <array>

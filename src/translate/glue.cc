@@ -27,7 +27,62 @@ void make_return_to_monitor(Emitter& out) {
   out.byte(0xc3);
 }
 
-void make_enter(Emitter& out, Glue& glue) {
+// Upper halves of YMM registers that are all zero stay out of it, not for the sake of the moves but of the
+// guest's SSE code: that is slower on registers whose upper half is in use.
+
+constexpr uint8_t kInsertHigh = 0x18, kExtractHigh = 0x19;  // VINSERTF128, VEXTRACTF128
+void move_high_halves(Emitter& out, uint8_t opcode) {
+  for (uint8_t n = 0; n < 8; ++n) {
+    const uint8_t merged = opcode == kInsertHigh ? n : uint8_t{0};
+    CHECK(out.instruction({.prefix66 = 0x66,
+                           .map = 3,
+                           .opcode = opcode,
+                           .reg = n,
+                           .is_memory = true,
+                           .memory = context_field(offsetof(GuestContext, ymm_high) + 16 * n),
+                           .immediate_size = 1,
+                           .immediate = 1,
+                           .vex = true,
+                           .vex_l = 1,
+                           .vvvv = merged}));
+  }
+}
+void zero_high_halves(Emitter& out) {
+  out.bytes(0xc5, 0xf8, 0x77);  // vzeroupper
+}
+
+void load_high_halves(Emitter& out, const GlueOptions& options) {
+  if (!options.avx) return;
+  out.load(kRcx, VITRINE_CONTEXT(ymm_loaded));
+  const size_t not_loaded = out.jump_if_rcx_zero();
+  zero_high_halves(out);
+  out.load(kRcx, VITRINE_CONTEXT(ymm_in_use));
+  const size_t not_in_use = out.jump_if_rcx_zero();
+  move_high_halves(out, kInsertHigh);
+  out.bind_short(not_in_use);
+  out.bind_short(not_loaded);
+}
+
+// Changes rax, rcx, rdx.
+void save_high_halves(Emitter& out, const GlueOptions& options) {
+  if (!options.avx) return;
+  out.load(kRcx, VITRINE_CONTEXT(ymm_loaded));
+  const size_t not_loaded = out.jump_if_rcx_zero();
+  out.move_immediate(kRcx, 1);
+  if (options.xgetbv1) {
+    out.bytes(0x0f, 0x01, 0xd0);  // xgetbv
+    out.bytes(0x83, 0xe0, 0x04);  // and eax, 4: AVX state
+    out.move(kRcx, kRax);
+  }
+  out.store(VITRINE_CONTEXT(ymm_in_use), kRcx);
+  const size_t not_in_use = out.jump_if_rcx_zero();
+  move_high_halves(out, kExtractHigh);
+  zero_high_halves(out);
+  out.bind_short(not_in_use);
+  out.bind_short(not_loaded);
+}
+
+void make_enter(Emitter& out, Glue& glue, const GlueOptions& options) {
   glue.enter = static_cast<uint32_t>(out.size());
   for (const uint8_t reg : kSaved) push(out, reg);
   out.bytes(0x49, 0x89, 0xfe);  // mov r14, rdi
@@ -49,12 +104,13 @@ void make_enter(Emitter& out, Glue& glue) {
   out.bytes(0x49, 0x0f, 0xae, 0x8e);  // fxrstor64 [r14 + disp32]
   out.dword(offsetof(GuestContext, fpu_image));
   out.bind_short(no_fpu);
+  load_high_halves(out, options);
   for (unsigned n = 0; n < 8; ++n) out.load(host_of(n), gpr_field(n));
   out.jump_memory(VITRINE_CONTEXT(entry));
 }
 
 // The common end of all ways out. r10d: Leave.
-void make_leave(Emitter& out) {
+void make_leave(Emitter& out, const GlueOptions& options) {
   for (unsigned n = 0; n < 8; ++n) out.store(gpr_field(n), host_of(n));
   out.store_wide(VITRINE_CONTEXT(return_stack), kRsp);
   out.load_wide(kRsp, VITRINE_CONTEXT(monitor_stack));
@@ -72,6 +128,7 @@ void make_leave(Emitter& out) {
   out.bytes(0x41, 0x0f, 0xae, 0x96);  // ldmxcsr [r14 + disp32]
   out.dword(offsetof(GuestContext, host_mxcsr));
   out.bind_short(not_loaded);
+  save_high_halves(out, options);
   make_return_to_monitor(out);
 }
 
@@ -141,8 +198,8 @@ Glue make_glue(Emitter& out, const GlueOptions& options) {
   glue.spent = make_way_out(out, Leave::Spent, jumps);
   glue.repeat = make_way_out(out, Leave::Repeat, jumps);
   for (const size_t jump : jumps) out.bind(jump);
-  make_leave(out);
-  make_enter(out, glue);
+  make_leave(out, options);
+  make_enter(out, glue, options);
   glue.unpaired_return = static_cast<uint32_t>(out.size());
   out.load_address_wide(kRsp, {.base = kRsp, .displacement = -8});  // leave the bottom where it is
   out.move(kR9, kRcx);

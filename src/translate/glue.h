@@ -28,6 +28,8 @@ struct Glue {
 
 struct GlueOptions {
   bool bmi2 = false;  ///< The host has SHRX, PEXT and PDEP.
+  bool avx = false;
+  bool xgetbv1 = false;  ///< XGETBV tells which state components are in use.
 };
 
 /// Jumps to the code for the guest address in r8d by the table at r13, which has the code memory offset for

@@ -97,9 +97,13 @@ struct GuestContext {
 
   uint32_t x87_absent = 1;  ///< 0: x87 and MMX instructions may run.
   uint32_t sse_absent = 1;
+  uint32_t avx_absent = 1;
   uint32_t fpu_loaded = 0;  ///< The guest's floating-point state is in the host's registers.
+  uint32_t ymm_loaded = 0;  ///< So are the upper halves of the YMM registers.
+  uint32_t ymm_in_use = 0;  ///< Not all of `ymm_high` is zero.
   uint32_t host_mxcsr = 0x1f80;
   alignas(64) std::array<uint8_t, 512> fpu_image{};
+  alignas(64) std::array<std::array<uint8_t, 16>, 8> ymm_high{};  ///< Meaningful while in use.
 };
 
 [[nodiscard]] inline HostMemory context_field(size_t offset) {

@@ -11,8 +11,8 @@ namespace {
 using cpu::Operation;
 
 using Family = Verdict (*)(UnitBuilder&);
-constexpr Family kFamilies[] = {&translate_integer, &translate_stack, &translate_branch,
-                                &translate_string,  &translate_flags, &translate_vector};
+constexpr Family kFamilies[] = {&translate_integer, &translate_stack,  &translate_branch, &translate_string,
+                                &translate_flags,   &translate_vector, &translate_vex};
 
 Verdict translate_instruction(UnitBuilder& builder) {
   if (builder.slow()) {

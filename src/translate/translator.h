@@ -27,6 +27,7 @@ class Translator {
                           const uint8_t* next_bytes, uint32_t eip);
 
   void use_target_tables(bool use) { options_.target_tables = use; }
+  void use_avx(bool use) { options_.avx = use; }
 
  private:
   cpu::Decoder decoder_;

@@ -153,7 +153,11 @@ bool UnitBuilder::memory_operand(HostMemory& memory) {
 void UnitBuilder::need(UnitNeed need) {
   if (page_.key.privilege == CodePrivilege::UserWithFpu) return;
   out_.move(kR9, kRcx);
-  out_.load(kRcx, need == UnitNeed::X87 ? VITRINE_CONTEXT(x87_absent) : VITRINE_CONTEXT(sse_absent));
+  switch (need) {
+    case UnitNeed::X87: out_.load(kRcx, VITRINE_CONTEXT(x87_absent)); break;
+    case UnitNeed::Sse: out_.load(kRcx, VITRINE_CONTEXT(sse_absent)); break;
+    case UnitNeed::Avx: out_.load(kRcx, VITRINE_CONTEXT(avx_absent)); break;
+  }
   const size_t there = out_.jump_if_rcx_zero();
   out_.move(kRcx, kR9);
   out_.move_immediate(kR8, eip_);

@@ -32,6 +32,7 @@ struct TranslatorOptions {
   /// User code has target tables (WindowCode::targets); otherwise everything goes by the jump cache.
   bool target_tables = false;
   bool bmi2 = false;  ///< The host has PEXT, PDEP, SARX and so on.
+  bool avx = false;   ///< The guest has enabled AVX: without that its instructions are all #UD.
   /// Several vCPUs take turns on one thread: PAUSE, the sign of a spinning one, goes to the interpreter.
   bool pause_ends_turn = false;
   InstructionCounting counting = InstructionCounting::None;
@@ -45,7 +46,7 @@ enum class Verdict : uint8_t {
 };
 
 /// Which of the floating-point states an instruction needs in the host's registers.
-enum class UnitNeed : uint8_t { X87, Sse };
+enum class UnitNeed : uint8_t { X87, Sse, Avx };
 
 class UnitBuilder {
  public:
@@ -152,6 +153,7 @@ class UnitBuilder {
 [[nodiscard]] Verdict translate_branch(UnitBuilder& builder);
 [[nodiscard]] Verdict translate_string(UnitBuilder& builder);
 [[nodiscard]] Verdict translate_vector(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_vex(UnitBuilder& builder);
 [[nodiscard]] Verdict translate_flags(UnitBuilder& builder);
 
 }  // namespace vitrine::translate

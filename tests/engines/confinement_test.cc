@@ -18,17 +18,23 @@ const Bad kBad[] = {
     {"syscall", {0x0f, 0x05}},
     {"int 80h", {0xcd, 0x80}},
     {"sysenter", {0x0f, 0x34}},
-    {"64-bit address", {0x65, 0x8b, 0x03}},                        // mov eax, gs:[rbx]
-    {"no window", {0x67, 0x8b, 0x03}},                             // mov eax, [ebx]
-    {"plain memory", {0x8b, 0x03}},                                // mov eax, [rbx]
-    {"address of the monitor's", {0x65, 0x67, 0x41, 0x8b, 0x06}},  // mov eax, gs:[r14d]
-    {"upper half", {0x48, 0x01, 0xd8}},                            // add rax, rbx
-    {"r13", {0x41, 0x89, 0xc5}},                                   // mov r13d, eax
-    {"rsp", {0x89, 0xc4}},                                         // mov esp, eax
-    {"pop of anything", {0x58}},                                   // pop rax
-    {"flags", {0x9d}},                                             // popfq
-    {"VEX", {0xc4, 0xe2, 0x30, 0xf3, 0xcb}},                       // blsr r9d, ebx
-    {"segment", {0x8e, 0xe8}},                                     // mov gs, eax
+    {"64-bit address", {0x65, 0x8b, 0x03}},                                         // mov eax, gs:[rbx]
+    {"no window", {0x67, 0x8b, 0x03}},                                              // mov eax, [ebx]
+    {"plain memory", {0x8b, 0x03}},                                                 // mov eax, [rbx]
+    {"address of the monitor's", {0x65, 0x67, 0x41, 0x8b, 0x06}},                   // mov eax, gs:[r14d]
+    {"upper half", {0x48, 0x01, 0xd8}},                                             // add rax, rbx
+    {"r13", {0x41, 0x89, 0xc5}},                                                    // mov r13d, eax
+    {"rsp", {0x89, 0xc4}},                                                          // mov esp, eax
+    {"pop of anything", {0x58}},                                                    // pop rax
+    {"flags", {0x9d}},                                                              // popfq
+    {"VEX", {0xc4, 0xe2, 0x30, 0xf3, 0xcb}},                                        // blsr r9d, ebx
+    {"VEX and 64 bits", {0xc4, 0xe1, 0xf9, 0x7e, 0xc0}},                            // vmovq rax, xmm0
+    {"ymm8", {0xc4, 0x61, 0x7c, 0x58, 0xc0}},                                       // vaddps ymm8, ymm0, ymm0
+    {"EVEX", {0x62, 0xf1, 0x7c, 0x48, 0x58, 0xc0}},                                 // vaddps zmm0, zmm0, zmm0
+    {"VEX without a window", {0xc5, 0xf8, 0x10, 0x03}},                             // vmovups xmm0, [rbx]
+    {"gather from the monitor", {0x65, 0x67, 0xc4, 0xc2, 0x71, 0x92, 0x04, 0x16}},  // gs:[r14d + xmm2]
+    {"vmaskmovdqu", {0xc5, 0xf9, 0xf7, 0xc1}},
+    {"segment", {0x8e, 0xe8}},  // mov gs, eax
     {"FXSAVE", {0x65, 0x67, 0x0f, 0xae, 0x03}},
     {"context", {0x41, 0xc7, 0x46, 0x40, 0, 0, 0, 0}},  // mov dword [r14 + 40h], 0
     {"string without a window", {0xf3, 0xa4}},

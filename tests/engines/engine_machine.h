@@ -68,6 +68,8 @@ class EngineMachine {
   /// `kick_every` in nanoseconds: how often an engine is interrupted; 0: never.
   [[nodiscard]] Ending run(const Program& program, uint64_t budget, uint64_t kick_every = 0);
   /// All of its memory; accessed and dirty bits are in it.
+  /// Guest memory by virtual address; false: not there.
+  [[nodiscard]] bool read(uint32_t address, std::span<uint8_t> bytes) const;
   [[nodiscard]] std::span<const uint8_t> memory() const;
   [[nodiscard]] const translate::Engine* engine() const { return engine_.get(); }
   [[nodiscard]] const cpu::CpuModel& model() const { return *model_; }

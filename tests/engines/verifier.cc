@@ -36,18 +36,20 @@ bool one_of(unsigned value, std::initializer_list<unsigned> list) {
 // What a unit may consist of. The categories are Zydis' (Intel XED's); what in them is too much is refused by
 // name.
 bool permitted_category(const ZydisDecodedInstruction& i) {
-  return one_of(i.meta.category, {ZYDIS_CATEGORY_BINARY,  ZYDIS_CATEGORY_LOGICAL,    ZYDIS_CATEGORY_DATAXFER,
-                                  ZYDIS_CATEGORY_ROTATE,  ZYDIS_CATEGORY_SHIFT,      ZYDIS_CATEGORY_BITBYTE,
-                                  ZYDIS_CATEGORY_CMOV,    ZYDIS_CATEGORY_SETCC,      ZYDIS_CATEGORY_CONVERT,
-                                  ZYDIS_CATEGORY_COND_BR, ZYDIS_CATEGORY_UNCOND_BR,  ZYDIS_CATEGORY_CALL,
-                                  ZYDIS_CATEGORY_RET,     ZYDIS_CATEGORY_STRINGOP,   ZYDIS_CATEGORY_FLAGOP,
-                                  ZYDIS_CATEGORY_X87_ALU, ZYDIS_CATEGORY_FCMOV,      ZYDIS_CATEGORY_SSE,
-                                  ZYDIS_CATEGORY_MMX,     ZYDIS_CATEGORY_SEMAPHORE,  ZYDIS_CATEGORY_NOP,
-                                  ZYDIS_CATEGORY_WIDENOP, ZYDIS_CATEGORY_BMI2,       ZYDIS_CATEGORY_BMI1,
-                                  ZYDIS_CATEGORY_LZCNT,   ZYDIS_CATEGORY_LOGICAL_FP, ZYDIS_CATEGORY_DECIMAL,
-                                  ZYDIS_CATEGORY_MISC,    ZYDIS_CATEGORY_PCLMULQDQ,  ZYDIS_CATEGORY_AES,
-                                  ZYDIS_CATEGORY_PUSH,    ZYDIS_CATEGORY_POP,        ZYDIS_CATEGORY_SHA,
-                                  ZYDIS_CATEGORY_GFNI});
+  return one_of(i.meta.category,
+                {ZYDIS_CATEGORY_BINARY,  ZYDIS_CATEGORY_LOGICAL,    ZYDIS_CATEGORY_DATAXFER,
+                 ZYDIS_CATEGORY_ROTATE,  ZYDIS_CATEGORY_SHIFT,      ZYDIS_CATEGORY_BITBYTE,
+                 ZYDIS_CATEGORY_CMOV,    ZYDIS_CATEGORY_SETCC,      ZYDIS_CATEGORY_CONVERT,
+                 ZYDIS_CATEGORY_COND_BR, ZYDIS_CATEGORY_UNCOND_BR,  ZYDIS_CATEGORY_CALL,
+                 ZYDIS_CATEGORY_RET,     ZYDIS_CATEGORY_STRINGOP,   ZYDIS_CATEGORY_FLAGOP,
+                 ZYDIS_CATEGORY_X87_ALU, ZYDIS_CATEGORY_FCMOV,      ZYDIS_CATEGORY_SSE,
+                 ZYDIS_CATEGORY_MMX,     ZYDIS_CATEGORY_SEMAPHORE,  ZYDIS_CATEGORY_NOP,
+                 ZYDIS_CATEGORY_WIDENOP, ZYDIS_CATEGORY_BMI2,       ZYDIS_CATEGORY_BMI1,
+                 ZYDIS_CATEGORY_LZCNT,   ZYDIS_CATEGORY_LOGICAL_FP, ZYDIS_CATEGORY_DECIMAL,
+                 ZYDIS_CATEGORY_MISC,    ZYDIS_CATEGORY_PCLMULQDQ,  ZYDIS_CATEGORY_AES,
+                 ZYDIS_CATEGORY_PUSH,    ZYDIS_CATEGORY_POP,        ZYDIS_CATEGORY_SHA,
+                 ZYDIS_CATEGORY_GFNI,    ZYDIS_CATEGORY_AVX,        ZYDIS_CATEGORY_AVX2,
+                 ZYDIS_CATEGORY_VFMA,    ZYDIS_CATEGORY_AVX2GATHER, ZYDIS_CATEGORY_BROADCAST});
 }
 
 bool refused_mnemonic(unsigned mnemonic) {
@@ -67,6 +69,11 @@ bool general(ZydisRegister reg) {
   const ZydisRegisterClass kind = ZydisRegisterGetClass(reg);
   return one_of(kind,
                 {ZYDIS_REGCLASS_GPR8, ZYDIS_REGCLASS_GPR16, ZYDIS_REGCLASS_GPR32, ZYDIS_REGCLASS_GPR64});
+}
+/// XMM0–XMM7 or YMM0–YMM7.
+bool of_guest(ZydisRegister reg) {
+  return (reg >= ZYDIS_REGISTER_XMM0 && reg <= ZYDIS_REGISTER_XMM7) ||
+         (reg >= ZYDIS_REGISTER_YMM0 && reg <= ZYDIS_REGISTER_YMM7);
 }
 bool monitors(ZydisRegister reg) {
   return one_of(large(reg), {ZYDIS_REGISTER_RSP, ZYDIS_REGISTER_R12, ZYDIS_REGISTER_R13, ZYDIS_REGISTER_R14});
@@ -148,7 +155,8 @@ class Verifier {
     if (d.i.mnemonic == ZYDIS_MNEMONIC_HLT) return;  // PrivilegedPolicy::Trap
     if (!permitted_category(d.i)) return complain("category", d);
     if (refused_mnemonic(d.i.mnemonic)) return complain("refused", d);
-    if (d.i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY && !own_vex(d)) complain("encoding", d);
+    if (d.i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY && d.i.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
+      complain("encoding", d);
     if (own_table_jump(n)) return;
     if (one_of(d.i.meta.category, {ZYDIS_CATEGORY_UNCOND_BR, ZYDIS_CATEGORY_COND_BR, ZYDIS_CATEGORY_CALL}))
       return verify_branch(d, starts);
@@ -271,7 +279,8 @@ class Verifier {
     const bool has67 = std::find(bytes, bytes + d.i.raw.prefix_count, 0x67) != bytes + d.i.raw.prefix_count;
     if (m.segment == ZYDIS_REGISTER_GS) {
       if (d.i.address_width != 32 || !has67) complain("64-bit address in the window", d);
-      for (const ZydisRegister reg : {m.base, m.index})
+      const bool vector_index = m.type == ZYDIS_MEMOP_TYPE_VSIB && of_guest(m.index);
+      for (const ZydisRegister reg : {m.base, vector_index ? ZYDIS_REGISTER_NONE : m.index})
         if (reg != ZYDIS_REGISTER_NONE && (!general(reg) || monitors(reg)))
           complain("monitor register in address", d);
       return;
@@ -304,12 +313,17 @@ class Verifier {
     if (one_of(kind,
                {ZYDIS_REGCLASS_SEGMENT, ZYDIS_REGCLASS_CONTROL, ZYDIS_REGCLASS_DEBUG, ZYDIS_REGCLASS_TABLE}))
       return complain("system register", d);
-    if (kind == ZYDIS_REGCLASS_XMM && (reg > ZYDIS_REGISTER_XMM7)) complain("XMM8 and above", d);
+    const bool vector = one_of(kind, {ZYDIS_REGCLASS_XMM, ZYDIS_REGCLASS_YMM, ZYDIS_REGCLASS_ZMM});
+    const bool all = d.i.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER || d.i.mnemonic == ZYDIS_MNEMONIC_VZEROALL;
+    if (vector && !all && !of_guest(reg)) complain("vector register 8 and above", d);
     if (!general(reg)) return;
     if (monitors(reg)) {
       // The base of an operand is not listed here; nothing else names them.
       return complain("monitor register", d);
     }
+    const bool vex = d.i.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX && !own_vex(d);
+    if (vex && (reg < ZYDIS_REGISTER_EAX || reg > ZYDIS_REGISTER_EDI) && reg != ZYDIS_REGISTER_R15D)
+      return complain("not a register of the guest", d);
     if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) return;
     if (operand.size != 64) return;
     const bool for_string = is(n, {0x4a, 0x8d, 0x34, 0x1e}) || is(n, {0x4a, 0x8d, 0x3c, 0x1f});
