@@ -130,6 +130,17 @@ class Images:
             command(mcopy, "-i", path, kernel, "::memtest", env=environment)
         return str(self.folder / "syslinux.img")
 
+    def ymm_initramfs(self):
+        """The initramfs with ymm_state, compiled for AVX2."""
+        guests = pathlib.Path(self.initramfs()).parent
+        with tempfile.TemporaryDirectory(dir=self.folder) as overlay:
+            (pathlib.Path(overlay) / "bin").mkdir()
+            command(tool("gcc", "gcc-multilib"), "-m32", "-O2", "-mavx2", "-mfma", "-static",
+                    "-o", f"{overlay}/bin/ymm_state", TREE / "tests/guests/ymm_state.c")
+            with self._making("ymm.cpio.gz") as path:
+                command(TREE / "scripts/make-initramfs", guests, overlay, path)
+        return str(self.folder / "ymm.cpio.gz")
+
     def isolinux_cdrom(self, command_line, name="isolinux.iso", prompt=True):
         """An El Torito CD with isolinux, Debian's kernel and the initramfs. Without a prompt it boots at once."""
         xorriso = tool("xorriso", "xorriso")

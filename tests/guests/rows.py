@@ -5,6 +5,7 @@ GuestFailed when the guest does something else, MissingGuest when the guest is n
 """
 import dataclasses
 import pathlib
+import re
 import subprocess
 import zlib
 from typing import Callable
@@ -138,11 +139,11 @@ def memtest(session):
 # Linux.
 
 
-def boots_to_userland(session, *options, kernel=None, commands="true", command_line="console=ttyS0 panic=-1", end=True):
+def boots_to_userland(session, *options, kernel=None, initramfs=None, commands="true", command_line="console=ttyS0 panic=-1", end=True):
     """Debian's kernel and the initramfs; `commands` run in it. Gives the machine, after they have ended."""
     word = commands.replace(" ", "+")
     machine = session.start(*options, *SERIAL, "-no-reboot", "-kernel", kernel or session.images.linux(),
-                            "-initrd", session.images.initramfs(), "-append", f"{command_line} vitrine.run={word}")
+                            "-initrd", initramfs or session.images.initramfs(), "-append", f"{command_line} vitrine.run={word}")
     machine.expect(USERLAND)
     if end:
         machine.expect(r"vitrine: status 0")
@@ -226,6 +227,17 @@ def linux_killed(session):
     return "killed after sync: right on both sides"
 
 
+def linux_avx(session):
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        if not re.search(r"\bavx2\b", file.read()):
+            raise images.MissingGuest("this host's processor has no AVX2")
+    machine = boots_to_userland(session, "-m", "128", "-cpu", "max", initramfs=session.images.ymm_initramfs(),
+                                command_line=TUNED, commands="grep -q avx2 /proc/cpuinfo && ymm_state", end=False)
+    machine.expect(r"YMM registers were kept")
+    machine.expect(r"vitrine: status 0")
+    return "three processes keep their YMM registers"
+
+
 def linux_virtual_time(session):
     """Two boots in virtual time, one interpreted, write the same bytes, kernel's time stamps included."""
     if session.is_qemu:
@@ -307,6 +319,7 @@ ROWS = [
     Row("7b", "linux-default", "… unpacked, default command line", linux_default),
     Row("7c", "linux-smp", "… two processors", linux_two_processors, quick=True),
     Row("7d", "linux-virtual", "… twice in virtual time", linux_virtual_time, quick=True),
+    Row("7e", "linux-avx", "… programs that use AVX2", linux_avx, quick=True),
     Row("8a", "linux-disk", "… with an ext2 disk", linux_disk),
     Row("8b", "linux-killed", "… with an ext2 disk, killed", linux_killed),
     Row("9", "isolinux", "isolinux CD with Debian's kernel", isolinux_cdrom),
