@@ -34,6 +34,20 @@ void leave_ending(Core& core, const Instruction* instruction, bool completed) {
   core.block = nullptr;
 }
 
+void run_block(Core& core, Block& block) {
+  core.last_operation = Operation::Invalid;
+  core.repeating = false;
+  core.state.interrupt_shadow = false;
+  core.remaining -= block.count;
+  core.block = &block;
+  core.current = block.code;
+#if VITRINE_TAIL_CALLS
+  core.current->handler(core, core.current);
+#else
+  while (core.block != nullptr) core.current->handler(core, core.current);
+#endif
+}
+
 void fall_through(Core& core, const Instruction* instruction) {
   return follow(core, instruction, 0, core.instruction_eip(*instruction));
 }

@@ -41,6 +41,10 @@ void refuse_block(Core& core, const Block* block, uint32_t eip);
 #endif
 }
 
+/// From the dispatcher: runs a block whose first byte is at core.state.eip, and what it leads to. The budget
+/// may go below zero.
+void run_block(Core& core, Block& block);
+
 /// To any address: indirect jumps, returns.
 [[gnu::always_inline]] inline void go_to(Core& core, uint32_t eip) {
   const JumpCacheEntry& entry = core.code->jump_entry(eip);

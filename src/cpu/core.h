@@ -131,6 +131,7 @@ struct Core {
   std::optional<VirtualAddress> reported_breakpoint;
 
   // --- Blocks of code. ---
+  uint64_t mode_changes = 0;        ///< Calls of update_mode() so far.
   uint32_t block_mode = 0;          ///< BlockMode bits of the current mode.
   uint32_t mapping_generation = 1;  ///< Counts changes of what a linear address of code means.
   Block** link_slot = nullptr;      ///< Where the dispatcher may put the block that it finds for state.eip.

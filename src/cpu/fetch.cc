@@ -78,6 +78,11 @@ BlockPointer finish(std::span<const Instruction> code, const uint8_t* host, uint
 
 }  // namespace
 
+BlockPointer make_single_block(Instruction instruction) {
+  instruction.eip_offset = 0;
+  return finish(std::span(&instruction, 1), nullptr, kModeSingle, false);
+}
+
 BlockPointer Fetcher::decode_within_page(Core& core, const uint8_t* host, uint32_t linear, uint32_t mode) {
   const unsigned limit = (mode & kModeSingle) != 0 ? 1 : CodeCache::kMaximumBlock;
   const unsigned available = kPageSize - (linear & kPageMask);
@@ -123,7 +128,7 @@ Block* Fetcher::across_pages(Core& core, const uint8_t* host, uint32_t linear, u
   i.eip_offset = 0;
   if (i.length <= available) {
     // Undefined because of what the second page holds: not worth remembering.
-    scratch_ = finish(std::span(&i, 1), nullptr, mode | kModeSingle, false);
+    scratch_ = make_single_block(i);
     return scratch_.get();
   }
   auto block = finish(std::span(&i, 1), host, mode, false);
@@ -144,8 +149,7 @@ Block* Fetcher::uncached(Core& core, uint32_t linear, uint32_t mode) {
     if (decoder_.decode(core, bytes.data(), have, (mode & kModeCode32) != 0, i).status == DecodeStatus::Done)
       break;
   }
-  i.eip_offset = 0;
-  scratch_ = finish(std::span(&i, 1), nullptr, mode | kModeSingle, false);
+  scratch_ = make_single_block(i);
   return scratch_.get();
 }
 

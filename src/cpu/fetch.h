@@ -13,6 +13,10 @@ namespace vitrine::cpu {
 
 enum class BlockSize : uint8_t { Full, OneInstruction };
 
+/// A block of one instruction that goes back to the dispatcher behind it. Not for near branches, which go on
+/// by themselves.
+[[nodiscard]] BlockPointer make_single_block(Instruction instruction);
+
 class Fetcher {
  public:
   explicit Fetcher(const CpuModel& model) : decoder_(model) {}

@@ -40,17 +40,24 @@ void set_view(SegmentView& view, const SegmentRegister& segment, bool check_type
   view.writable = writable;
 }
 
+void update_view(Core& core, unsigned segment, bool check_type) {
+  SegmentView& view = core.views[segment];
+  set_view(view, core.state.segments[segment], check_type);
+  core.flat[segment] =
+      view.readable && view.writable && view.base == 0 && view.low == 0 && view.high == 0xffffffff;
+}
+
 }  // namespace
+
+void update_data_segment(Core& core, x86::Segment segment) {
+  update_view(core, segment, core.protected_mode());
+}
 
 void update_mode(Core& core) {
   const CpuState& state = core.state;
+  ++core.mode_changes;
   const bool check_type = core.protected_mode();
-  for (unsigned i = 0; i < x86::kSegmentCount; ++i) {
-    SegmentView& view = core.views[i];
-    set_view(view, state.segments[i], check_type);
-    core.flat[i] =
-        view.readable && view.writable && view.base == 0 && view.low == 0 && view.high == 0xffffffff;
-  }
+  for (unsigned i = 0; i < x86::kSegmentCount; ++i) update_view(core, i, check_type);
   const SegmentRegister& cs = state.segments[x86::kCs];
   core.cs_limit = cs.limit;
   const bool stack32 = (state.segments[x86::kSs].attributes & kBig) != 0;

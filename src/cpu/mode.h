@@ -10,6 +10,9 @@ namespace vitrine::cpu {
 /// flush_tlb().
 void update_mode(Core& core);
 
+/// The same when nothing but DS, ES, FS or GS has been loaded.
+void update_data_segment(Core& core, x86::Segment segment);
+
 /// Forgets all translations (SDM Vol. 3A, "Invalidation of TLBs and Paging-Structure Caches"): global ones
 /// too. For changes of CR0.PG/WP, CR4.PSE/PAE/PGE/SMEP, EFER.NXE.
 void flush_tlb(Core& core);

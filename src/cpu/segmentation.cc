@@ -66,7 +66,10 @@ bool load_segment(Core& core, x86::Segment segment, uint16_t selector) {
                                             : load_data_segment(core, segment, Selector(selector));
     if (!loaded) return false;
   }
-  update_mode(core);
+  if (segment == x86::kSs)
+    update_mode(core);
+  else
+    update_data_segment(core, segment);
   return true;
 }
 

@@ -317,17 +317,7 @@ void Vcpu::execute() {
   core.link_slot = nullptr;
   forget_seen_attention();
   if (step) core.attention.fetch_or(kAttentionStep);
-  core.last_operation = Operation::Invalid;
-  core.repeating = false;
-  core.state.interrupt_shadow = false;
-  core.remaining -= block->count;
-  core.block = block;
-  core.current = block->code;
-#if VITRINE_TAIL_CALLS
-  core.current->handler(core, core.current);
-#else
-  while (core.block != nullptr) core.current->handler(core, core.current);
-#endif
+  run_block(core, *block);
   if (step) finish_step(start);
 }
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "cpu/block_flow.h"
 #include "cpu/code_cache.h"
 #include "cpu/fpu_state.h"
 #include "cpu/host_unit.h"
@@ -43,8 +44,26 @@ void update(ExtraSegment& segment, const cpu::SegmentView& view) {
   segment.limit = view.high;
   const auto base = reinterpret_cast<uint64_t>(&segment.base);
   segment.unlimited = usable && view.high == 0xffffffff ? base : 0;
-  for (unsigned n = 0; n <= ExtraSegment::kSteps; ++n)
-    segment.within[n] = usable && uint64_t{view.high} + 1 >= 4 * n ? base : 0;
+  for (unsigned n = 0; n < ExtraSegment::kClasses; ++n)
+    segment.within[n] = usable && view.high >= (4u << n) - 1 ? base : 0;
+}
+
+// SDM Vol. 3A, "Segment Descriptors".
+void update(SegmentReload& reload, const cpu::CpuState& state, x86::Segment which) {
+  const cpu::SegmentRegister& segment = state.segments[which];
+  constexpr unsigned kIndex = 0xfff8, kLocal = 4;
+  constexpr uint32_t kGranular = 1u << 23;
+  const uint32_t offset = segment.selector & kIndex;
+  reload.negated_selector = SegmentReload::kNever;
+  if (state.cpl != 0 || segment.attributes == 0 || (segment.selector & kLocal) != 0 ||
+      offset + 7 > state.gdtr.limit)
+    return;
+  const uint32_t limit = (segment.attributes & kGranular) != 0 ? segment.limit >> kPageShift : segment.limit;
+  reload.negated_selector = 0u - segment.selector;
+  reload.descriptor = state.gdtr.base + offset;
+  reload.negated_descriptor = {0u - (segment.base << 16 | (limit & 0xffff)),
+                               0u - ((segment.base & 0xff000000) | (limit & 0xf0000) | segment.attributes |
+                                     (segment.base >> 16 & 0xff))};
 }
 
 // SAFETY: GS is nobody else's on x86-64 Linux; thread-local storage goes by FS.
@@ -235,25 +254,32 @@ void Engine::enter_state(Core& core) {
   if (!core.fpu_held) cpu::fpu_leave(core);
   GuestContext& c = *context_;
   const cpu::CpuState& state = core.state;
-  std::copy_n(state.gpr.begin(), c.gpr.size(), c.gpr.begin());
+  std::memcpy(c.gpr.data(), state.gpr.data(), sizeof c.gpr);
   c.rflags = (state.eflags & kHostFlags) | 0x202;
   c.interrupt_flag = state.eflags & x86::kIf;
-  c.system_flags = state.eflags & ~(kHostFlags | x86::kIf);
-  c.negated_uncommon = 0 - extract(c.system_flags, kUncommonFlags);
+  if (const uint32_t system = state.eflags & ~(kHostFlags | x86::kIf); system != c.system_flags) {
+    c.system_flags = system;
+    c.negated_uncommon = 0 - extract(system, kUncommonFlags);
+  }
   c.interrupt_waits = core.interrupt_request ? 1 : 0;
   for (unsigned n = 0; n < x86::kSegmentCount; ++n) c.selectors[n] = state.segments[n].selector;
   update(c.extra_segments[0], core.views[x86::kFs]);
   update(c.extra_segments[1], core.views[x86::kGs]);
-  choose_window(core);
-  unload_fpu();
-  follow_avx(core);
-  if (mode_ == CodePrivilege::UserWithFpu) load_fpu(core);
+  update(c.reloads[0], state, x86::kEs);
+  update(c.reloads[1], state, x86::kDs);
+  if (load_pending_ || core.mode_changes != mode_seen_) {
+    mode_seen_ = core.mode_changes;
+    choose_window(core);
+    unload_fpu();
+    follow_avx(core);
+  }
+  if (mode_ == CodePrivilege::UserWithFpu && c.fpu_loaded == 0) load_fpu(core);
 }
 
 void Engine::leave_state(Core& core) {
   const GuestContext& c = *context_;
   cpu::CpuState& state = core.state;
-  std::copy_n(c.gpr.begin(), c.gpr.size(), state.gpr.begin());
+  std::memcpy(state.gpr.data(), c.gpr.data(), sizeof c.gpr);
   state.eflags = (static_cast<uint32_t>(c.rflags) & kHostFlags) | c.interrupt_flag | c.system_flags;
 }
 
@@ -334,6 +360,46 @@ void Engine::run_translated(const void* code) {
   if (stacks_stale_) reset_return_stacks();  // For those that have just been saved.
 }
 
+// The block for an instruction that is the interpreter's and can be executed here. Null: it is not, or not
+// any more, for code may have been dropped on the way out.
+cpu::Block* Engine::declined_block(Core& core, uint32_t eip) {
+  const DeclineIndex index = context_->site;
+  if (index == kNoDecline || index >= cache_->end_of_declines() || counting_) return nullptr;
+  Decline& decline = cache_->decline(index);
+  if (!decline.block) {
+    const uint32_t id = code_map(mode_)[eip >> kPageShift];
+    const CodePage* const page = id != 0 ? cache_->page(id) : nullptr;
+    if (page == nullptr) return nullptr;
+    decline.block = translator_->decode_single(core, bytes_of(*page), eip);
+    if (!decline.block) return nullptr;
+  }
+  cpu::Block* const block = decline.block.get();
+  if (decline.slow) note_decline(eip);
+  return block;
+}
+
+// Executes it without the way out of run() and back. False: something besides the next instruction is wanted;
+// the state is the core's.
+bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
+  leave_state(core);
+  core.state.eip = eip;
+  ++declined_[static_cast<size_t>(block.code[0].operation)];
+  core.faulted = false;
+  core.flags_from_state();
+  cpu::run_block(core, block);
+  core.flags_to_state();
+  core.restore_displaced();
+  core.link_slot = nullptr;
+  const cpu::CpuState& state = core.state;
+  const bool interrupt = (core.interrupt_request && (state.eflags & x86::kIf) != 0) || state.nmi_pending;
+  const bool wanted = core.faulted || core.repeating || interrupt || core.pending_dr6 != 0 ||
+                      state.interrupt_shadow || state.activity != cpu::Activity::Running ||
+                      core.remaining <= 0 || core.attention.load(std::memory_order_acquire) != 0;
+  if (wanted || !suitable(core)) return false;
+  enter_state(core);
+  return true;
+}
+
 Engine::Outcome Engine::run(Core& core) {
   if (suspended_ || !suitable(core)) {
     ++counters_.unsuitable;
@@ -347,6 +413,7 @@ Engine::Outcome Engine::run(Core& core) {
   c.kicked = 0;
   set_current_engine(this);
   thread_ = ::pthread_self();
+  mode_seen_ = kModeUnknown;  // Another engine may have run on this thread.
   enter_state(core);
   if (counting_) begin_count(core);
   uint32_t eip = core.state.eip;
@@ -377,6 +444,13 @@ Engine::Outcome Engine::run(Core& core) {
     if (reason == Leave::Aborted) continue;
     eip = c.eip;
     if (reason == Leave::Spent) break;
+    if (reason == Leave::Decline) {
+      if (cpu::Block* const block = declined_block(core, eip)) {
+        if (!interpret(core, eip, *block)) return Outcome::Advanced;
+        eip = core.state.eip;
+        continue;
+      }
+    }
     if (reason == Leave::Decline || (reason == Leave::Repeat && !permit_repetition())) {
       note_decline(eip);
       outcome = Outcome::OneInstruction;

@@ -150,6 +150,8 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void forget_units(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size);
   [[nodiscard]] const void* find_jump(uint32_t eip) const;
   void note_decline(uint32_t eip);
+  [[nodiscard]] cpu::Block* declined_block(cpu::Core& core, uint32_t eip);
+  [[nodiscard]] bool interpret(cpu::Core& core, uint32_t eip, cpu::Block& block);
   void remember_jump(const Lookup& lookup, uint32_t eip, Leave reason);
   [[nodiscard]] uint32_t* code_map(CodePrivilege mode);
   [[nodiscard]] uint32_t* target_table(CodePrivilege mode);
@@ -187,6 +189,8 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   paging::ShadowWindow* window_ = nullptr;
   WindowCode* window_code_now_ = nullptr;
   CodePrivilege mode_ = CodePrivilege::Supervisor;
+  static constexpr uint64_t kModeUnknown = UINT64_MAX;
+  uint64_t mode_seen_ = kModeUnknown;  // Core::mode_changes that window_ and mode_ are right for
 
   cpu::Core* core_ = nullptr;  // that run() was called with last
   bool load_pending_ = true;

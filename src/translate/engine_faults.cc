@@ -11,16 +11,16 @@ bool Engine::at_boundary(const TranslationCache::Place& place) const {
   // A repeated string instruction can be interrupted between any two of its steps: it begins again with what
   // is left.
   const uint8_t* code = cache_->memory().executable(place.offset);
-  if (code[0] == 0x66) ++code;
-  const uint8_t opcode = code[1] & 0xfe;
-  return (code[0] == 0xf3 || code[0] == 0xf2) &&
-         (opcode == 0xa4 || opcode == 0xa6 || opcode == 0xaa || opcode == 0xac || opcode == 0xae);
+  while (code[0] == 0x66 || code[0] == 0xf3 || code[0] == 0xf2) ++code;
+  const uint8_t opcode = code[0] & 0xfe;
+  return (opcode == 0xa4 || opcode == 0xa6 || opcode == 0xaa || opcode == 0xac || opcode == 0xae);
 }
 
 void Engine::redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip) {
   auto& registers = frame.uc_mcontext.gregs;
   registers[REG_RIP] = reinterpret_cast<greg_t>(cache_->memory().executable(way_out));
   registers[REG_R8] = eip;
+  registers[REG_R11] = kNoDecline;
   // Inside a string instruction these are addresses in the window; the low half is the guest's register.
   registers[REG_RSI] &= 0xffffffff;
   registers[REG_RDI] &= 0xffffffff;

@@ -23,7 +23,7 @@ enum class Leave : uint32_t {
   Aborted,   ///< A kick came before the first instruction.
   Link,      ///< A direct branch to `eip` whose site, at `site`, is not linked yet.
   Indirect,  ///< An indirect branch to `eip` that the jump cache does not know.
-  Decline,   ///< The instruction at `eip` is the interpreter's.
+  Decline,   ///< The instruction at `eip` is the interpreter's; `site` is its DeclineIndex, or kNoDecline.
   Fpu,       ///< The instruction at `eip` needs the floating-point state in the host's registers.
   Kicked,    ///< Interrupted at a boundary; the next instruction is at `eip`.
   Fault,     ///< The guest's own page fault at `eip`: see Engine.
@@ -52,14 +52,23 @@ inline constexpr uint32_t kUncommonFlags = x86::kTf | x86::kIopl | x86::kNt | x8
 /// A segment that is not flat: FS or GS. Translated code finds its base through a pointer that is null where
 /// the access would not be within the limit; reading through it faults, and the interpreter finds out why.
 struct ExtraSegment {
-  static constexpr unsigned kSteps = 64;
+  static constexpr unsigned kClasses = 11;
 
   uint32_t base = 0;
   uint32_t limit = 0;
   bool usable = false;
   uint64_t unlimited = 0;  ///< For any offset.
-  /// By n: for offsets below 4n.
-  std::array<uint64_t, kSteps + 1> within{};
+  /// By n: for offsets below 4 << n.
+  std::array<uint64_t, kClasses> within{};
+};
+
+/// What a load of DS or ES with the selector that it holds already finds when it changes nothing.
+struct SegmentReload {
+  static constexpr uint32_t kNever = 1;  ///< As negated_selector: no selector matches.
+
+  uint32_t negated_selector = kNever;
+  uint32_t descriptor = 0;  ///< Linear address.
+  std::array<uint32_t, 2> negated_descriptor{};
 };
 
 struct GuestContext {
@@ -83,6 +92,7 @@ struct GuestContext {
   uint32_t interrupt_waits = 0;   ///< Not 0: setting IF would make an interrupt be taken.
   std::array<ExtraSegment, 2> extra_segments{};  ///< FS and GS.
   std::array<uint32_t, x86::kSegmentCount> selectors{};
+  std::array<SegmentReload, 2> reloads{};  ///< ES and DS.
 
   uint32_t kicked = 0;  ///< Not 0: enter() comes back at once.
 

@@ -112,6 +112,19 @@ int condition_of(Operation operation) {
 
 }  // namespace
 
+bool is_near_branch(Operation operation) {
+  switch (operation) {
+    case Operation::Jmp:
+    case Operation::Call:
+    case Operation::Ret:
+    case Operation::Jcxz:
+    case Operation::Loop:
+    case Operation::Loope:
+    case Operation::Loopne: return true;
+    default: return condition_of(operation) >= 0;
+  }
+}
+
 Verdict translate_branch(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   if (i.operand_size != 4) return Verdict::Declined;  // EIP is cut to 16 bits

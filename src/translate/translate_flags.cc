@@ -36,15 +36,6 @@ bool push_flags(UnitBuilder& builder) {
   return true;
 }
 
-/// Goes to the interpreter unless the value in ECX is zero. ECX comes back from r9d.
-void decline_unless_zero(UnitBuilder& builder) {
-  Emitter& out = builder.out();
-  const size_t zero = out.jump_if_rcx_zero();
-  out.move(kRcx, kR9);
-  builder.decline_from(out.jump());
-  out.bind_short(zero);
-}
-
 bool pop_flags(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4 || !builder.options().bmi2) return false;
   Emitter& out = builder.out();
@@ -54,10 +45,10 @@ bool pop_flags(UnitBuilder& builder) {
   vex_bits(out, 2, kR11, kR8, kR10);
   out.load(kRcx, VITRINE_CONTEXT(negated_uncommon));
   out.load_address(kRcx, {.base = kRcx, .index = kR11});
-  decline_unless_zero(builder);
+  builder.decline_unless_zero();
   if (!builder.user()) {
     out.load(kRcx, VITRINE_CONTEXT(interrupt_waits));
-    decline_unless_zero(builder);
+    builder.decline_unless_zero();
     mask_into(out, kR11, kR8, x86::kIf);
     out.store(VITRINE_CONTEXT(interrupt_flag), kR11);
   }
@@ -76,7 +67,7 @@ bool set_interrupt_flag(UnitBuilder& builder) {
   Emitter& out = builder.out();
   out.move(kR9, kRcx);
   out.load(kRcx, VITRINE_CONTEXT(interrupt_waits));
-  decline_unless_zero(builder);
+  builder.decline_unless_zero();
   out.move(kRcx, kR9);
   if (builder.counting()) {
     out.load(kR8, VITRINE_CONTEXT(interrupt_flag));

@@ -61,6 +61,12 @@ SiteIndex TranslationCache::add_site(const Site& site) {
   return static_cast<SiteIndex>(sites_.size() - 1);
 }
 
+DeclineIndex TranslationCache::add_decline(bool slow) {
+  retired_.clear();
+  declines_.push_back({.block = nullptr, .slow = slow});
+  return static_cast<DeclineIndex>(declines_.size() - 1);
+}
+
 void TranslationCache::patch(uint32_t distance, uint32_t target) {
   const uint32_t value = target - distance - 4;
   std::memcpy(memory_.writable(distance), &value, sizeof value);
@@ -93,6 +99,8 @@ void TranslationCache::drop_unit(UnitIndex index) {
     // A site may have been linked elsewhere since; leading to its stub is always right.
     patch(sites_[site].distance, sites_[site].stub);
   }
+  for (DeclineIndex n = unit.first_decline; n < unit.end_decline; ++n)
+    if (declines_[n].block) retired_.push_back(std::move(declines_[n].block));
   unit.incoming.clear();
   unit.entries.clear();
   ++counters_.drops;
@@ -160,6 +168,8 @@ void TranslationCache::flush() {
   by_block_page_.clear();
   units_.clear();
   sites_.clear();
+  declines_.resize(1);
+  retired_.clear();
   next_ = floor_;
   ++counters_.flushes;
 }

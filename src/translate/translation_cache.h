@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/addresses.h"
+#include "cpu/code_cache.h"
 #include "memory/ram_block.h"
 #include "translate/code_memory.h"
 
@@ -48,6 +49,7 @@ struct Boundary {
 struct CodePage;
 
 using SiteIndex = uint32_t;
+using DeclineIndex = uint32_t;
 using UnitIndex = uint32_t;
 
 /// Code of one page, translated in one go. An instruction that reaches into the next page is a unit of its
@@ -60,6 +62,7 @@ struct Unit {
   uint32_t tail_id = 0;           ///< Its number when the unit was made.
   uint16_t tail_last_byte = 0;    ///< …up to this offset.
   bool live = true;
+  DeclineIndex first_decline = 0, end_decline = 0;
   uint16_t first_byte = 0, last_byte = 0;  ///< Guest bytes it was made from, offsets in the page.
   std::vector<Boundary> boundaries;        ///< Ascending.
   std::vector<Boundary> entries;           ///< Where to enter, by guest offset.
@@ -72,6 +75,13 @@ struct SlowSite {
   uint32_t runs = 0;    ///< While it is not.
   bool slow = false;
 };
+
+/// An instruction in a unit that the interpreter executes without leaving the engine.
+struct Decline {
+  cpu::BlockPointer block;  ///< That instruction alone; null: not executed yet.
+  bool slow = false;        ///< A SlowSite.
+};
+inline constexpr DeclineIndex kNoDecline = 0;
 
 struct CodePage {
   uint32_t id = 0;  ///< Another one after each drop, so that whoever knows it by number has to look again.
@@ -111,6 +121,10 @@ class TranslationCache {
 
   SiteIndex add_site(const Site& site);
   [[nodiscard]] const Site& site(SiteIndex index) const { return sites_[index]; }
+  /// Belongs to the unit that is added next.
+  DeclineIndex add_decline(bool slow);
+  [[nodiscard]] DeclineIndex end_of_declines() const { return static_cast<DeclineIndex>(declines_.size()); }
+  [[nodiscard]] Decline& decline(DeclineIndex index) { return declines_[index]; }
   /// Makes a site lead to the entry for its target in `page`, which has one.
   void link(SiteIndex site, CodePage& page);
 
@@ -174,6 +188,8 @@ class TranslationCache {
   std::unordered_map<BlockPage, std::vector<CodePage*>, Hash> by_block_page_;
   std::vector<Unit> units_;  // ascending by begin
   std::vector<Site> sites_;
+  std::vector<Decline> declines_ = std::vector<Decline>(1);  // from 1 on
+  std::vector<cpu::BlockPointer> retired_;  // of dropped units, one of which may be executing
   Counters counters_;
 };
 

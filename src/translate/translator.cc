@@ -4,6 +4,8 @@
 #include <array>
 
 #include "base/addresses.h"
+#include "base/check.h"
+#include "cpu/fetch.h"
 
 namespace vitrine::translate {
 namespace {
@@ -11,8 +13,8 @@ namespace {
 using cpu::Operation;
 
 using Family = Verdict (*)(UnitBuilder&);
-constexpr Family kFamilies[] = {&translate_integer, &translate_stack,  &translate_branch, &translate_string,
-                                &translate_flags,   &translate_vector, &translate_vex};
+constexpr Family kFamilies[] = {&translate_integer, &translate_stack,    &translate_branch, &translate_string,
+                                &translate_flags,   &translate_segments, &translate_vector, &translate_vex};
 
 Verdict translate_instruction(UnitBuilder& builder) {
   if (builder.slow()) {
@@ -74,6 +76,14 @@ bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes
   if (verdict != Verdict::Ends) builder.branch(builder.out().jump(), (eip & ~kPageMask) + at);
   builder.finish(static_cast<uint16_t>(std::min<uint32_t>(at, kPageSize) - 1));
   return true;
+}
+
+cpu::BlockPointer Translator::decode_single(cpu::Core& core, const uint8_t* bytes, uint32_t eip) {
+  const uint32_t at = eip & kPageMask;
+  cpu::Instruction i;
+  const cpu::Decoded decoded = decoder_.decode(core, bytes + at, kPageSize - at, true, i);
+  if (decoded.status != cpu::DecodeStatus::Done || is_near_branch(i.operation)) return nullptr;
+  return cpu::make_single_block(i);
 }
 
 void Translator::translate_crossing(cpu::Core& core, CodePage& page, const uint8_t* bytes, CodePage& next,

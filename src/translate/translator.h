@@ -26,6 +26,10 @@ class Translator {
   void translate_crossing(cpu::Core& core, CodePage& page, const uint8_t* bytes, CodePage& next,
                           const uint8_t* next_bytes, uint32_t eip);
 
+  /// The one instruction at `eip` for the interpreter. Null: it is one that goes on by itself, or reaches
+  /// into the next page.
+  [[nodiscard]] cpu::BlockPointer decode_single(cpu::Core& core, const uint8_t* bytes, uint32_t eip);
+
   void use_target_tables(bool use) { options_.target_tables = use; }
   void use_avx(bool use) { options_.avx = use; }
 

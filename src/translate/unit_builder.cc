@@ -1,6 +1,7 @@
 #include "translate/unit_builder.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace vitrine::translate {
 namespace {
@@ -19,13 +20,15 @@ UnitBuilder::UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& gl
       glue_(glue),
       options_(options),
       start_(cache.next()),
-      out_(cache.memory().writable(start_), TranslationCache::kMaximumUnit) {}
+      out_(cache.memory().writable(start_), TranslationCache::kMaximumUnit),
+      first_decline_(cache.end_of_declines()) {}
 
 void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction,
                                     const cpu::Encoding& encoding) {
   eip_ = eip;
   instruction_ = &instruction;
   encoding_ = &encoding;
+  decline_index_.reset();
   instruction_start_ = out_.size();
   branches_before_ = branches_.size();
   declines_before_ = declines_.size();
@@ -106,10 +109,10 @@ HostMemory UnitBuilder::segment_base(const Instruction& i) {
   const size_t segment =
       offsetof(GuestContext, extra_segments) + sizeof(ExtraSegment) * (i.segment == x86::kFs ? 0 : 1);
   const uint64_t reach = uint64_t{i.displacement} + std::max<unsigned>({i.rm_size, i.operand_size, 1u});
-  const uint64_t step = (reach + 3) / 4;
-  if (i.base != cpu::kNoRegister || i.index != cpu::kNoRegister || step > ExtraSegment::kSteps)
+  const auto size_class = static_cast<unsigned>(std::bit_width((reach - 1) / 4));
+  if (i.base != cpu::kNoRegister || i.index != cpu::kNoRegister || size_class >= ExtraSegment::kClasses)
     return context_field(segment + offsetof(ExtraSegment, unlimited));
-  return context_field(segment + offsetof(ExtraSegment, within) + 8 * step);
+  return context_field(segment + offsetof(ExtraSegment, within) + 8 * size_class);
 }
 
 HostMemory UnitBuilder::stack(int32_t displacement) {
@@ -200,13 +203,29 @@ void UnitBuilder::decline() {
   call_out();
 }
 
-void UnitBuilder::call_out() {
-  out_.move_immediate(kR8, eip_);
+// Near branches, once interpreted, go on in the interpreter, and what depends on the next page may be another
+// instruction by then.
+DeclineIndex UnitBuilder::decline_index() {
+  if (crosses_ || is_near_branch(instruction_->operation)) return kNoDecline;
+  if (!decline_index_) decline_index_ = cache_.add_decline(slow());
+  return *decline_index_;
+}
+
+void UnitBuilder::emit_decline(uint32_t eip, DeclineIndex index) {
+  out_.move_immediate(kR8, eip);
+  out_.move_immediate(kR11, index);
   jump_to(glue_.decline);
 }
 
-void UnitBuilder::decline_from(size_t site) {
-  declines_.emplace_back(site, eip_);
+void UnitBuilder::call_out() {
+  emit_decline(eip_, decline_index());
+}
+
+void UnitBuilder::decline_unless_zero() {
+  const size_t zero = out_.jump_if_rcx_zero();
+  out_.move(kRcx, kR9);
+  declines_.push_back({out_.jump(), eip_, decline_index()});
+  out_.bind_short(zero);
 }
 
 void UnitBuilder::landing(uint32_t expected) {
@@ -256,6 +275,7 @@ void UnitBuilder::resolve(const Branch& branch) {
 }
 
 void UnitBuilder::check_page(const CodePage& page) {
+  crosses_ = true;
   out_.move(kR9, kRcx);
   out_.load(kRcx, {.base = kR12, .displacement = static_cast<int32_t>(page.key.virtual_page << 2)});
   out_.load_address(kRcx, {.base = kRcx, .displacement = static_cast<int32_t>(0 - page.id)});
@@ -269,10 +289,9 @@ void UnitBuilder::check_page(const CodePage& page) {
 }
 
 void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_last_byte) {
-  for (const auto& [site, eip] : declines_) {
-    out_.bind(site);
-    out_.move_immediate(kR8, eip);
-    jump_to(glue_.decline);
+  for (const ColdDecline& decline : declines_) {
+    out_.bind(decline.distance);
+    emit_decline(decline.eip, decline.index);
   }
   for (const size_t call : indirect_calls_) {
     out_.bind(call);
@@ -288,6 +307,8 @@ void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_
   unit.tail_page = tail_page;
   unit.tail_id = tail_page != nullptr ? tail_page->id : 0;
   unit.tail_last_byte = tail_last_byte;
+  unit.first_decline = first_decline_;
+  unit.end_decline = cache_.end_of_declines();
   unit.boundaries = std::move(boundaries_);
   unit.entries = std::move(entries_);
   cache_.add_unit(std::move(unit));

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "cpu/decoder.h"
@@ -91,8 +92,8 @@ class UnitBuilder {
   void decline();
   /// The same whatever the policy.
   void call_out();
-  /// Puts the distance at `site` (of a jump, conditional or not) to a cold copy of decline().
-  void decline_from(size_t site);
+  /// On to the interpreter unless ECX is zero; the guest's ECX is in r9d.
+  void decline_unless_zero();
   /// Behind a host CALL: goes on if the guest returned to `expected` (in r8d).
   void landing(uint32_t expected);
 
@@ -124,6 +125,8 @@ class UnitBuilder {
   void count_instruction(bool in_shadow);
   void resolve(const Branch& branch);
   void emit_stub(Branch branch, uint32_t check);
+  [[nodiscard]] DeclineIndex decline_index();
+  void emit_decline(uint32_t eip, DeclineIndex index);
 
   TranslationCache& cache_;
   CodePage& page_;
@@ -133,19 +136,30 @@ class UnitBuilder {
   Emitter out_;
   std::vector<Boundary> boundaries_, entries_;
   std::vector<Branch> branches_;
-  std::vector<std::pair<size_t, uint32_t>> declines_;  // site, eip
+  struct ColdDecline {
+    size_t distance;
+    uint32_t eip;
+    DeclineIndex index;
+  };
+  std::vector<ColdDecline> declines_;
+  DeclineIndex first_decline_;
   std::vector<size_t> indirect_calls_;
   std::vector<SiteIndex> to_link_;
 
   bool shadow_ = false;
   bool shadow_ended_ = false;  // the instruction before had the shadow over it
+  bool crosses_ = false;       // its one instruction reaches into the next page
 
   uint32_t eip_ = 0;
   const cpu::Instruction* instruction_ = nullptr;
   const cpu::Encoding* encoding_ = nullptr;
+  std::optional<DeclineIndex> decline_index_;
   size_t instruction_start_ = 0;
   size_t branches_before_ = 0, declines_before_ = 0, indirect_calls_before_ = 0;
 };
+
+/// JMP, CALL and RET within the segment, Jcc, JCXZ and LOOP, of any operand size.
+[[nodiscard]] bool is_near_branch(cpu::Operation operation);
 
 // The families. Each looks at builder.instruction() and emits, or declines.
 [[nodiscard]] Verdict translate_integer(UnitBuilder& builder);
@@ -155,5 +169,6 @@ class UnitBuilder {
 [[nodiscard]] Verdict translate_vector(UnitBuilder& builder);
 [[nodiscard]] Verdict translate_vex(UnitBuilder& builder);
 [[nodiscard]] Verdict translate_flags(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_segments(UnitBuilder& builder);
 
 }  // namespace vitrine::translate

@@ -239,12 +239,30 @@ class Verifier {
         return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.base == wanted;
       });
       if (!used) continue;
-      const bool loaded = (n >= 1 && loads(n - 1)) || (n >= 2 && loads(n - 2));
-      const bool cut_off = cuts(n + 1) || cuts(n + 2);
-      if (!loaded || !cut_off) complain("string pointer", d);
-      const bool window = (n >= 2 && loads_window(n - 2)) || (n >= 3 && loads_window(n - 3));
-      if (!window) complain("string window", d);
+      const auto near = [&](int step, const auto& wanted_there) {
+        for (size_t at = n + static_cast<size_t>(step); at < code_.size(); at += static_cast<size_t>(step)) {
+          if (wanted_there(at)) return true;
+          if (!part_of_string(at)) return false;
+        }
+        return false;
+      };
+      if (!near(-1, loads) || !near(1, cuts)) complain("string pointer", d);
+      if (!near(-1, [&](size_t at) { return loads_window(at); })) complain("string window", d);
     }
+  }
+  // What stands between the loading of the pointers and their cutting off, besides the string instructions:
+  // another pointer's loading, and the loop that counts ECX down.
+  [[nodiscard]] bool part_of_string(size_t n) const {
+    const Decoded& d = code_[n];
+    const bool counts =
+        is(n, {0x41, 0x89, 0xc9}) || is(n, {0x44, 0x89, 0xc9}) || is(n, {0x8d, 0x49, 0xff}) ||
+        is(n, {0xc4, 0xc2, 0x2b, 0xf7, 0xc9}) ||
+        (d.i.mnemonic == ZYDIS_MNEMONIC_MOV && d.operands[0].reg.value == ZYDIS_REGISTER_R10D &&
+         d.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE);
+    const bool pointer = is(n, {0x4a, 0x8d, 0x34, 0x1e}) || is(n, {0x4a, 0x8d, 0x3c, 0x1f}) ||
+                         is(n, {0x89, 0xf6}) || is(n, {0x89, 0xff});
+    return counts || pointer || d.i.meta.category == ZYDIS_CATEGORY_STRINGOP ||
+           d.i.mnemonic == ZYDIS_MNEMONIC_JRCXZ || d.i.mnemonic == ZYDIS_MNEMONIC_JMP;
   }
 
   [[nodiscard]] bool loads_field(size_t n, ZydisRegister into, uint32_t first, uint32_t last) const {
@@ -263,7 +281,7 @@ class Verifier {
     for (uint32_t start = kSegments; start < kSegments + 2 * sizeof(ExtraSegment);
          start += sizeof(ExtraSegment)) {
       if (loads_field(n, ZYDIS_REGISTER_R9, start + offsetof(ExtraSegment, unlimited),
-                      start + offsetof(ExtraSegment, within) + 8 * ExtraSegment::kSteps))
+                      start + offsetof(ExtraSegment, within) + 8 * (ExtraSegment::kClasses - 1)))
         return code_[n].operands[1].mem.disp.value % 8 == 0;
     }
     return false;
