@@ -105,8 +105,7 @@ constexpr Mask kQemu32 = (kPentium3 & ~bit(Feature::Vme)) |
 constexpr Mask kCore2 =
     kPentium3 | set_of({Feature::Sse2, Feature::Sse3, Feature::Ssse3, Feature::Clflush, Feature::Nx});
 // Everything that host and interpreter offer. MONITOR is left out: its MWAIT does not wait.
-constexpr Mask kMax =
-    ((Mask{1} << static_cast<unsigned>(Feature::Count)) - 1) & ~bit(Feature::Monitor);
+constexpr Mask kMax = ((Mask{1} << static_cast<unsigned>(Feature::Count)) - 1) & ~bit(Feature::Monitor);
 
 struct ModelRow {
   std::string_view name;

@@ -439,8 +439,8 @@ Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned availabl
   if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) return fault_instruction(&run_inline<too_long>, 15, i);
   if (!ZYAN_SUCCESS(status)) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
 
-  const bool known = zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
-                     zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+  const bool known =
+      zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY || zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
   if (!known) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
 
   i = blank();

@@ -47,7 +47,7 @@ struct Encoding {
   uint8_t modrm;
   EncodingKind kind;
   uint8_t vex_l, vex_w, vex_vvvv;  ///< Vex only; vvvv is the register's number, 0–7.
-  uint8_t immediate_size;  ///< Bytes of immediate at the end of the instruction.
+  uint8_t immediate_size;          ///< Bytes of immediate at the end of the instruction.
 };
 
 /// Called once, when the instruction is decoded; may set host_code, stub, operand_size, or another handler.

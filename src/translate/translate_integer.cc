@@ -200,6 +200,34 @@ bool re_encode(UnitBuilder& builder) {
   return builder.out().instruction(h);
 }
 
+// MOVBE, CRC32, ADCX, ADOX: 0F 38 F0, F1, F6. The last prefix that counts tells them apart.
+bool three_byte_opcode(UnitBuilder& builder) {
+  const Instruction& i = builder.instruction();
+  const Encoding& e = builder.encoding();
+  if (e.kind != cpu::EncodingKind::Legacy || e.map != 2) return false;
+  const bool crc32 = i.operation == Operation::Crc32;
+  const bool movbe = i.operation == Operation::Movbe;
+  HostInstruction h{.map = 2, .opcode = e.opcode, .reg = host_of(e.modrm >> 3 & 7)};
+  if (crc32) {
+    h.mandatory = 0xf2;
+    h.byte_rm = i.rm_size == 1;
+    h.prefix66 = i.rm_size == 2 ? 0x66 : 0;
+  } else if (movbe) {
+    h.prefix66 = i.operand_size == 2 ? 0x66 : 0;
+  } else {
+    h.mandatory = i.operation == Operation::Adox ? 0xf3 : 0;
+    h.prefix66 = i.operation == Operation::Adcx ? 0x66 : 0;
+  }
+  if (i.is_memory != 0) {
+    h.is_memory = true;
+    if (!builder.memory_operand(h.memory)) return false;
+  } else {
+    const uint8_t rm = e.modrm & 7;
+    h.rm = h.byte_rm ? rm : uint8_t{host_of(rm)};
+  }
+  return builder.out().instruction(h);
+}
+
 // BT and its relatives with a bit offset in a register reach 256 MiB to both sides of their operand. The
 // address is worked out here, so that what the host adds is nothing. SDM Vol. 2A, "BT".
 bool bit_in_memory(UnitBuilder& builder) {
@@ -290,6 +318,10 @@ bool emit(UnitBuilder& builder) {
     case Operation::MovSegment: return read_selector(builder);
     case Operation::Lea: return load_effective_address(builder);
     case Operation::Bswap: return byte_swap(builder);
+    case Operation::Adcx:
+    case Operation::Adox:
+    case Operation::Crc32:
+    case Operation::Movbe: return three_byte_opcode(builder);
     case Operation::Cbw:
     case Operation::Cwd: return convert(builder);
     default: break;
