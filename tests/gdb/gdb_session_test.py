@@ -170,6 +170,9 @@ def registers_and_breakpoints(gdb):
     expect(r"= 0x2badb002$", gdb.do("print/x magic"), "an argument")
     expect(r"#0 +kernel_main", gdb.do("backtrace"), "backtrace")
     expect(r"=> 0xc01.*<kernel_main", gdb.do("x/4i $pc"), "disassembly")
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        if " avx " in file.read():
+            expect(r"v8_int32 = \{", gdb.do("p $ymm7"), "YMM registers")
     text = gdb.do("info registers")
     expect(r"^eip +0xc01", text, "info registers")
     expect(r"^eflags .*\[.*\]", text, "info registers")
