@@ -1,4 +1,6 @@
 // Logic, shifts and rotates. SDM Vol. 1, "Logical Instructions", "Shift and Rotate Instructions".
+#include <type_traits>
+
 #include "cpu/alu_forms.h"
 #include "cpu/instruction_table.h"
 
@@ -12,10 +14,36 @@ template <Count count>
   return count == Count::Cl ? core.get<uint8_t>(x86::kEcx) : static_cast<uint8_t>(i.immediate);
 }
 
+// Whether the host's rotation by an immediate count leaves OF alone. The manual leaves it undefined unless
+// the count is 1; processors do it one way for an immediate and another for CL, which is all that host::Rol
+// uses.
+bool rotation_keeps_overflow() {
+  uint8_t overflow = 0x7f;
+  uint32_t value = 3;
+  // `add` sets OF; by the rule for a count of 1 the rotation would clear it.
+  asm("addb $1, %[overflow]\n\trol $3, %[value]\n\tseto %[overflow]"
+      : [overflow] "+q"(overflow), [value] "+r"(value)
+      :
+      : "cc");
+  return overflow != 0;
+}
+const bool kRotationKeepsOverflow = rotation_keeps_overflow();
+
+template <typename Op, Count count, typename T>
+[[gnu::always_inline]] inline void shift(Core& core, const Instruction& i, T& a) {
+  [[maybe_unused]] const ArithmeticFlags before = core.flags;
+  Op::apply(a, count_of<count>(core, i), core.flags);
+  constexpr bool kRotation = std::is_same_v<Op, host::Rol> || std::is_same_v<Op, host::Ror>;
+  if constexpr (kRotation && count == Count::Immediate) {
+    if (kRotationKeepsOverflow && (i.immediate & 31) != 1)
+      core.flags = static_cast<ArithmeticFlags>((core.flags & ~kFlagO) | (before & kFlagO));
+  }
+}
+
 template <typename Op, typename T, Count count>
 void shift_register(Core& core, const Instruction& i) {
   T a = core.get<T>(i.rm);
-  Op::apply(a, count_of<count>(core, i), core.flags);
+  shift<Op, count>(core, i, a);
   core.set<T>(i.rm, a);
 }
 
@@ -25,7 +53,7 @@ bool shift_memory(Core& core, const Instruction& i) {
   Update update;
   if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]]
     return false;
-  Op::apply(a, count_of<count>(core, i), core.flags);
+  shift<Op, count>(core, i, a);
   finish_update(core, update, a);
   return true;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "cpu/block_flow.h"
@@ -221,8 +222,8 @@ bool Engine::suitable(const Core& core) {
 
 CodePrivilege Engine::mode_of(const Core& core) const {
   if (core.state.cpl == 0) return CodePrivilege::Supervisor;
-  const bool usable =
-      (core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) == 0 && (core.state.cr4 & x86::kCr4Osfxsr) != 0;
+  const bool usable = (core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts | x86::kCr0Ne)) == x86::kCr0Ne &&
+                      (core.state.cr4 & x86::kCr4Osfxsr) != 0;
   return usable ? CodePrivilege::UserWithFpu : CodePrivilege::User;
 }
 
@@ -292,8 +293,10 @@ void Engine::load_fpu(Core& core) {
   }
   core.fpu_held = true;
   c.fpu_loaded = 1;
-  c.x87_absent = (core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) != 0 ? 1 : 0;
-  c.sse_absent = c.x87_absent != 0 || (core.state.cr4 & x86::kCr4Osfxsr) == 0 ? 1 : 0;
+  const bool absent = (core.state.cr0 & (x86::kCr0Em | x86::kCr0Ts)) != 0;
+  // With CR0.NE clear instructions drive FERR#, which is the interpreter's.
+  c.x87_absent = absent || (core.state.cr0 & x86::kCr0Ne) == 0 ? 1 : 0;
+  c.sse_absent = absent || (core.state.cr4 & x86::kCr4Osfxsr) == 0 ? 1 : 0;
   c.avx_absent = (core.state.cr0 & x86::kCr0Ts) != 0 || !avx_ ? 1 : 0;
   c.ymm_loaded = avx_ ? 1 : 0;
 }
@@ -442,6 +445,7 @@ Engine::Outcome Engine::run(Core& core) {
     ++counters_.leaves[c.reason];
     if (counting_) settle_count(core, reason);
     if (reason == Leave::Aborted) continue;
+    core.repeating = std::exchange(repetition_stopped_, false);
     eip = c.eip;
     if (reason == Leave::Spent) break;
     if (reason == Leave::Decline) {

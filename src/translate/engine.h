@@ -86,6 +86,9 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void halt();
   /// While suspended run() finds everything unsuitable: the interpreter may work on any thread.
   void suspend(bool suspended) { suspended_ = suspended; }
+  /// Counting: the iterations that a repeated string instruction wanted when the last run() ended before it
+  /// for want of budget; else 0.
+  [[nodiscard]] uint32_t repetition_refused() const { return repetition_refused_; }
 
   [[nodiscard]] const EngineCounters& counters() const { return counters_; }
   [[nodiscard]] const paging::ShadowCounters& shadow_counters() const { return spaces_->counters(); }
@@ -181,6 +184,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   bool counting_ = false;
   uint32_t granted_ = 0;         // what core.remaining has not been charged with of instructions_left
   uint32_t repeat_granted_ = 0;  // ECX when a repetition was permitted
+  uint32_t repetition_refused_ = 0;
   std::unique_ptr<GuestContext> context_;
   Mapping jump_cache_;
   std::array<ReturnStack, 3> return_stacks_;  // by CodePrivilege: they lead to code of one
@@ -196,6 +200,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   bool load_pending_ = true;
   bool stepping_ = false;              // to the next boundary, by TF
   std::optional<uint32_t> slow_site_;  // whose access was not to be had
+  bool repetition_stopped_ = false;    // Leave::Kicked between two steps of a string instruction
   uint32_t fault_address_ = 0;         // Leave::Fault
   uint32_t fault_error_ = 0;
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};

@@ -32,7 +32,10 @@ void Engine::step_to_boundary(ucontext_t& frame) {
   auto& registers = frame.uc_mcontext.gregs;
   const auto rip = static_cast<uint64_t>(registers[REG_RIP]);
   const auto place = cache_->place_of(rip);
-  if (place && at_boundary(*place)) return redirect(frame, glue_.kicked, place->eip);
+  if (place && at_boundary(*place)) {
+    repetition_stopped_ = place->boundary->host != place->offset;
+    return redirect(frame, glue_.kicked, place->eip);
+  }
   // On the way out already, or gone.
   const auto offset = rip - reinterpret_cast<uint64_t>(cache_->memory().executable(0));
   stepping_ = cache_->memory().contains(rip) && offset >= glue_.enter;

@@ -102,8 +102,9 @@ struct GuestContext {
   uint32_t repeat_running = 0;         ///< Not 0: it has begun and not ended.
   uint32_t repeat_left = 0;            ///< ECX after the last one.
   uint32_t interrupt_flag_before = 0;  ///< The last STI.
-  uint32_t shadowed = 0;               ///< EIP of the instruction behind it, once that has begun.
-  uint32_t in_shadow = 0;              ///< Leave::Spent: the next instruction is that.
+  uint32_t shadow_cast = 0;            ///< Not 0: STI was the last instruction.
+  uint32_t shadowed = 0;               ///< EIP of the last instruction that began where STI may be before it…
+  uint32_t shadowed_by = 0;            ///< …and the value of shadow_cast then.
 
   uint32_t x87_absent = 1;  ///< 0: x87 and MMX instructions may run.
   uint32_t sse_absent = 1;

@@ -72,6 +72,7 @@ bool set_interrupt_flag(UnitBuilder& builder) {
   if (builder.counting()) {
     out.load(kR8, VITRINE_CONTEXT(interrupt_flag));
     out.store(VITRINE_CONTEXT(interrupt_flag_before), kR8);
+    out.store_immediate(VITRINE_CONTEXT(shadow_cast), 1);
   }
   out.store_immediate(VITRINE_CONTEXT(interrupt_flag), x86::kIf);
   builder.cast_shadow();

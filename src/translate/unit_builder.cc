@@ -49,13 +49,17 @@ void UnitBuilder::count_instruction(bool in_shadow) {
   const size_t go_on = out_.jump();
   out_.bind_short(spent);
   out_.move(kRcx, kR9);
-  if (in_shadow) out_.store_immediate(VITRINE_CONTEXT(in_shadow), 1);
   out_.move_immediate(kR8, eip_);
   jump_to(glue_.spent);
   out_.bind(go_on);
   out_.load_address(kRcx, {.base = kRcx, .displacement = -1});
   out_.store(VITRINE_CONTEXT(instructions_left), kRcx);
   out_.move(kRcx, kR9);
+  if (in_shadow) {
+    out_.load(kR8, VITRINE_CONTEXT(shadow_cast));
+    out_.store(VITRINE_CONTEXT(shadowed_by), kR8);
+    out_.store_immediate(VITRINE_CONTEXT(shadow_cast), 0);
+  }
   if (in_shadow || shadow_ended_) out_.store_immediate(VITRINE_CONTEXT(shadowed), in_shadow ? eip_ : 0);
   shadow_ended_ = in_shadow;
   instruction_start_ = out_.size();
