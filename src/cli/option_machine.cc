@@ -141,13 +141,16 @@ Result<void> option_engine(RunOptions& options, std::string_view argument) {
     options.information =
         "interpret    executes instruction by instruction: the reference (default)\n"
         "translate    runs guest code natively, translated\n"
-        "trap         the same, but privileged instructions fault and are emulated: the classic hypervisor\n";
+        "trap         the same, but privileged instructions fault and are emulated: the classic hypervisor\n"
+        "lockstep     interprets and translates, compares after each step; with --clock=virtual, one "
+        "processor\n";
     return {};
   }
   static constexpr std::pair<std::string_view, machine::EngineKind> kEngines[] = {
       {"interpret", machine::EngineKind::Interpret},
       {"translate", machine::EngineKind::Translate},
       {"trap", machine::EngineKind::Trap},
+      {"lockstep", machine::EngineKind::Lockstep},
   };
   for (const auto& [name, kind] : kEngines) {
     if (argument != name) continue;
@@ -155,7 +158,7 @@ Result<void> option_engine(RunOptions& options, std::string_view argument) {
     return {};
   }
   return std::unexpected(Error{"--engine: there is no engine", std::string(argument), 0,
-                               "there are interpret, translate and trap"});
+                               "there are interpret, translate, trap and lockstep"});
 }
 
 Result<void> option_cpu(RunOptions& options, std::string_view argument) {

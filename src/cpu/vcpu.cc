@@ -238,6 +238,14 @@ bool Vcpu::must_step() const {
          (state.eflags & (x86::kTf | x86::kRf)) != 0;
 }
 
+bool Vcpu::undisturbed() const {
+  const CpuState& state = core_->state;
+  constexpr uint32_t kSignals = kAttentionInit | kAttentionStartup;
+  const bool interrupt = core_->interrupt_request && (state.eflags & x86::kIf) != 0;
+  return state.activity == Activity::Running && !interrupt && !state.nmi_pending && core_->pending_dr6 == 0 &&
+         (core_->attention.load() & kSignals) == 0 && !must_step();
+}
+
 Vcpu::Next Vcpu::take_events(Exit& exit) {
   const uint32_t attention = core_->attention.load(std::memory_order_acquire);
   if ((attention & kAttentionKick) != 0) {

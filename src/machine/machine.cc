@@ -33,6 +33,20 @@ Result<int> run_machine(MachineConfig config, FileService& files) {
   return machine->run();
 }
 
+namespace {
+
+Result<void> check_lockstep(const MachineConfig& config) {
+  if (config.engine != EngineKind::Lockstep) return {};
+  if (config.cpus != 1)
+    return std::unexpected(Error{"--engine=lockstep compares one processor",
+                                 fmt::format("-smp {}", config.cpus), 0, "leave -smp out"});
+  if (config.clock.kind != ClockKind::Virtual)
+    return std::unexpected(Error{"--engine=lockstep counts instructions", "", 0, "add --clock=virtual"});
+  return {};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Machine>> Machine::create(MachineConfig config, FileService& files) {
   std::unique_ptr<Machine> machine(new Machine(config));
   TRY(machine->build(config, files));
@@ -56,6 +70,7 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
   if (config.signals.valid()) {
     loop_->watch_signals(std::move(config.signals), [this](int) { end(0); });
   }
+  TRY(check_lockstep(config));
   model_ = TRY(cpu::CpuModel::create(config.cpu_model));
   make_clock(config.clock);
   characters_ = std::make_unique<CharacterDevices>(
@@ -117,6 +132,11 @@ PcHost Machine::make_host() {
           },
       .debug_exit = [this](int status) { end(status & 0xff); },
       .report = [this](const Error& error) { report(error); },
+      .report_difference =
+          [this](const std::string& text) {
+            fmt::print(stderr, "vitrine: {}", text);
+            end(1);
+          },
   };
 }
 
@@ -129,6 +149,8 @@ int Machine::run() {
   }
   while (!end_status_) turn();
   if (real_clock_ != nullptr) real_clock_->stop();
+  if (auto* lockstep = pc_->processors().lockstep(); lockstep != nullptr && !lockstep->compare_all())
+    end_status_ = 1;
   int status = *end_status_;
   if (auto flushed = pc_->flush_disks(); !flushed) {
     report(flushed.error());

@@ -123,6 +123,7 @@ enum class EngineKind : uint8_t {
   Interpret,  ///< Instruction by instruction: the reference.
   Trap,       ///< Natively; privileged instructions fault and are emulated.
   Translate,  ///< Natively; privileged instructions are translated to something that does not fault.
+  Lockstep,   ///< Interpret and Translate beside each other, compared; one vCPU, ClockKind::Virtual.
 };
 enum class VgaKind : uint8_t { None, Standard };
 enum class ClockKind : uint8_t {

@@ -81,7 +81,7 @@ void Pc::fill_legacy_rom() {
 }
 
 Result<void> Pc::make_processors(const MachineConfig& config) {
-  processors_ = std::make_unique<Processors>(Processors::Environment{
+  Processors::Environment environment{
       .memory = memory_,
       .ports = ports_,
       .clock = host_.clock,
@@ -89,8 +89,9 @@ Result<void> Pc::make_processors(const MachineConfig& config) {
       .model = host_.model,
       .count = config.cpus,
       .set_ferr = [this](bool level) { coprocessor_ports_->set_ferr(level); },
-  });
-  TRY(processors_->use_engine(config.engine, config.clock.kind));
+      .report_difference = host_.report_difference,
+  };
+  processors_ = TRY(Processors::create(std::move(environment), config.engine, config.clock.kind));
   pic_ = std::make_unique<devices::PicPair>(devices::IrqLine(*processors_, Processors::kIntrLine));
   processors_->connect_pic(*pic_);
   for (const uint16_t port : {0x20, 0xa0, 0x4d0}) map(port, 2, *pic_);
@@ -101,7 +102,7 @@ Result<void> Pc::make_processors(const MachineConfig& config) {
   }
   gsi_ = std::make_unique<devices::GsiRouter>(pic_.get(), io_apic_.get());
   coprocessor_ports_ = std::make_unique<devices::CoprocessorPorts>(
-      gsi_->connect(kIrqFerr), [this] { processors_->vcpu(0).set_ignne(); });
+      gsi_->connect(kIrqFerr), [this] { processors_->set_ignne(0); });
   map(devices::CoprocessorPorts::kFirstPort, devices::CoprocessorPorts::kPorts, *coprocessor_ports_);
   return {};
 }

@@ -10,6 +10,7 @@ namespace vitrine::machine {
 
 void Processors::Unit::set_intr(bool level) {
   vcpu->set_interrupt_request(level);
+  if (processors.lockstep_) processors.lockstep_->interrupt_changed();
   const bool before = std::exchange(intr, level);
   if (!level) return;
   // One that runs has been told before, or has taken it into account when it began to run.
@@ -18,16 +19,19 @@ void Processors::Unit::set_intr(bool level) {
 
 void Processors::Unit::raise_nmi() {
   vcpu->raise_nmi();
+  if (processors.lockstep_) processors.lockstep_->interrupt_changed();
   signalled();
 }
 
 void Processors::Unit::init() {
   vcpu->init();
+  if (processors.lockstep_) processors.lockstep_->initialised();
   signalled();
 }
 
 void Processors::Unit::startup(uint8_t vector) {
   vcpu->startup(vector);
+  if (processors.lockstep_) processors.lockstep_->started(vector);
   signalled();
 }
 
@@ -58,12 +62,27 @@ void Processors::Unit::stop_others() {
   }
 }
 
-Processors::Processors(Environment environment) : env_(std::move(environment)) {
+Result<std::unique_ptr<Processors>> Processors::create(Environment environment, EngineKind engine,
+                                                       ClockKind clock) {
+  std::unique_ptr<Processors> processors(new Processors(std::move(environment)));
+  Processors& p = *processors;
+  if (engine == EngineKind::Lockstep) {
+    p.lockstep_ = TRY(
+        lockstep::Lockstep::create({p.env_.memory, p.env_.ports, p, p.env_.model, p.env_.report_difference}));
+  }
+  p.build();
+  TRY(p.use_engine(engine, clock));
+  return processors;
+}
+
+void Processors::build() {
   const bool has_apic = env_.model.has(cpu::Feature::Apic);
   for (unsigned i = 0; i < env_.count; ++i) {
     auto unit = std::make_unique<Unit>(*this, i);
     unit->vcpu = std::make_unique<cpu::Vcpu>(
-        cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i, env_.count > 1});
+        lockstep_ ? lockstep_->leader_environment()
+                  : cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i, env_.count > 1});
+    if (lockstep_) lockstep_->lead(*unit->vcpu);
     units_.push_back(std::move(unit));
   }
   if (!has_apic) return;
@@ -81,7 +100,7 @@ Processors::Processors(Environment environment) : env_(std::move(environment)) {
 }
 
 Result<void> Processors::use_engine(EngineKind kind, ClockKind clock) {
-  if (kind == EngineKind::Interpret) return {};
+  if (kind == EngineKind::Interpret || kind == EngineKind::Lockstep) return {};
   const bool alone = units_.size() == 1;
   counting_ = clock == ClockKind::Virtual;
   if (!alone && !counting_) lock_ = std::make_unique<FairLock>();
@@ -105,7 +124,13 @@ Processors::~Processors() {
   if (apic_window_) env_.memory.remove(*apic_window_);
 }
 
+void Processors::set_ignne(unsigned vcpu) {
+  units_[vcpu]->vcpu->set_ignne();
+  if (lockstep_) lockstep_->ignne_set();
+}
+
 void Processors::reset() {
+  if (lockstep_) lockstep_->resynchronise();
   for (auto& unit : units_) {
     unit->vcpu->reset();
     unit->intr = false;
@@ -191,7 +216,7 @@ cpu::Exit Processors::run_one(unsigned vcpu, uint64_t budget) {
     return exit;
   }
   if (unit.engine && !counting_) unit.engine->set_alarm(time_limit_);
-  const cpu::Exit exit = unit.vcpu->run(budget);
+  const cpu::Exit exit = lockstep_ ? lockstep_->run(budget) : unit.vcpu->run(budget);
   unit.idle = exit.reason == cpu::ExitReason::Halted;
   return exit;
 }
@@ -285,6 +310,7 @@ void Processors::serialize(StateArchive& archive) {
     current_ = 0;
   }
   if (archive.loading()) place_apic_window();
+  if (archive.loading() && lockstep_) lockstep_->resynchronise();
 }
 
 }  // namespace vitrine::machine

@@ -23,6 +23,7 @@
 #include "devices/irq_line.h"
 #include "devices/local_apic.h"
 #include "devices/pic8259a.h"
+#include "lockstep/lockstep.h"
 #include "machine/machine_config.h"
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
@@ -52,14 +53,15 @@ class Processors final : public cpu::ProcessorBus,
     const cpu::CpuModel& model;
     unsigned count = 1;                  ///< 1–255
     std::function<void(bool)> set_ferr;  ///< FERR#, on its way to IRQ 13.
+    /// EngineKind::Lockstep: told of the first difference.
+    std::function<void(const std::string&)> report_difference;
   };
 
-  explicit Processors(Environment environment);
+  /// `engine` executes guest code. Errors: the host lacks something that it needs.
+  [[nodiscard]] static Result<std::unique_ptr<Processors>> create(Environment environment, EngineKind engine,
+                                                                  ClockKind clock);
   ~Processors() override;
 
-  /// How guest code is executed, before the first run. Errors: the host lacks something that a native engine
-  /// needs.
-  [[nodiscard]] Result<void> use_engine(EngineKind kind, ClockKind clock);
   /// Whether executed() counts everything, so that a slice ends with its budget. Else its time limit ends it.
   [[nodiscard]] bool counting() const { return counting_; }
   [[nodiscard]] bool parallel() const { return lock_ != nullptr; }
@@ -113,6 +115,10 @@ class Processors final : public cpu::ProcessorBus,
   [[nodiscard]] const cpu::Vcpu& vcpu(unsigned index) const { return *units_[index]->vcpu; }
   /// Null: interpreted.
   [[nodiscard]] const translate::Engine* engine(unsigned index) const { return units_[index]->engine.get(); }
+  /// Null: not EngineKind::Lockstep.
+  [[nodiscard]] lockstep::Lockstep* lockstep() const { return lockstep_.get(); }
+  /// IGNNE# to a vCPU.
+  void set_ignne(unsigned vcpu);
   [[nodiscard]] const devices::LocalApic& apic(unsigned index) const { return *units_[index]->apic; }
   /// By all vCPUs together since construction; exact inside a slice, too.
   [[nodiscard]] uint64_t executed() const;
@@ -134,6 +140,10 @@ class Processors final : public cpu::ProcessorBus,
   void serialize(StateArchive& archive) override;
 
  private:
+  explicit Processors(Environment environment) : env_(std::move(environment)) {}
+  void build();
+  [[nodiscard]] Result<void> use_engine(EngineKind kind, ClockKind clock);
+
   /// A vCPU with what belongs to it, at a fixed address.
   struct Unit final : devices::ProcessorSignals, translate::MonitorLock {
     Unit(Processors& all, unsigned number) : processors(all), index(number) {}
@@ -169,6 +179,7 @@ class Processors final : public cpu::ProcessorBus,
   [[nodiscard]] Nanoseconds time_of_time_stamp(unsigned index, uint64_t value) const;
 
   Environment env_;
+  std::unique_ptr<lockstep::Lockstep> lockstep_;  // before the vCPU, which it stands before
   std::vector<std::unique_ptr<Unit>> units_;
   devices::ExternalInterruptSource* pic_ = nullptr;
   std::optional<memory::PlacementId> apic_window_;

@@ -51,10 +51,27 @@ void describe(const translate::Engine& engine, std::string& text) {
     fmt::format_to(std::back_inserter(text), "    interpreted: {:<29}{:>14}\n", operation, count);
 }
 
+std::string describe(lockstep::Lockstep& lockstep) {
+  std::string text = "lockstep:\n";
+  const auto row = [&text](const char* name, uint64_t value) {
+    fmt::format_to(std::back_inserter(text), "  {:<44}{:>14}\n", name, value);
+  };
+  const lockstep::Counters& c = lockstep.counters();
+  row("steps compared", c.steps);
+  row("instructions run natively and interpreted", c.native);
+  row("instructions interpreted on both sides", c.interpreted);
+  row("pages compared", c.pages);
+  row("comparisons of all memory", c.whole);
+  row("page tables with other accessed, dirty flags", c.tables);
+  describe(lockstep.follower().engine(), text);
+  return text;
+}
+
 }  // namespace
 
 std::string describe_statistics(const Processors& processors) {
   std::string text;
+  if (processors.lockstep() != nullptr) text += describe(*processors.lockstep());
   for (unsigned i = 0; i < processors.count(); ++i) {
     const translate::Engine* const engine = processors.engine(i);
     if (engine == nullptr) continue;

@@ -62,6 +62,12 @@ void PhysicalMap::replace(PlacementId id, const Placement& placement) {
   rebuild();
 }
 
+void PhysicalMap::assign(std::span<const Placement> placements) {
+  entries_.clear();
+  for (const Placement& placement : placements) entries_.push_back({next_id_++, placement});
+  rebuild();
+}
+
 void PhysicalMap::set_a20(bool open) {
   if (open == a20_open_) return;
   a20_open_ = open;
@@ -236,7 +242,9 @@ uint64_t PhysicalMap::read(PhysicalAddress address, unsigned size) const {
     if (unmapped_ != nullptr) unmapped_->unmapped_memory(where.value, size, AccessDirection::Read, 0);
     return ones;
   }
-  return region.device->read_memory(region.device_offset + (where.value - region.start.value), size) & ones;
+  const uint64_t offset = region.device_offset + (where.value - region.start.value);
+  if (gate_ != nullptr) return gate_->read_device(*region.device, offset, where, size) & ones;
+  return region.device->read_memory(offset, size) & ones;
 }
 
 void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) {
@@ -252,7 +260,9 @@ void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) 
     note_write(*region.write_block, region.write_page(where), where.page_offset(), size);
     single_copy(pointer.value, &value, size);
   } else if (region.device != nullptr) {
-    region.device->write_memory(region.device_offset + (where.value - region.start.value), size, value);
+    const uint64_t offset = region.device_offset + (where.value - region.start.value);
+    if (gate_ != nullptr) return gate_->write_device(*region.device, offset, where, size, value);
+    region.device->write_memory(offset, size, value);
   } else if (region.read_block == nullptr && unmapped_ != nullptr) {
     unmapped_->unmapped_memory(where.value, size, AccessDirection::Write, value);
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/addresses.h"
+#include "memory/map_observers.h"
 #include "memory/ram_block.h"
 #include "memory/unmapped_listener.h"
 
@@ -132,6 +133,9 @@ class PhysicalMap {
   /// Puts something else in a placement's stead, in one change.
   void replace(PlacementId id, const Placement& placement);
 
+  /// Puts these in the stead of all placements, in one change. Nobody has any of the old ones' numbers.
+  void assign(std::span<const Placement> placements);
+
   /// The A20 gate: while closed, address bit 20 reads as zero everywhere. Open at construction.
   void set_a20(bool open);
   [[nodiscard]] bool a20() const { return a20_open_; }
@@ -154,6 +158,10 @@ class PhysicalMap {
   /// Told of single accesses (those of processors) that nothing answers. Null: nobody.
   void set_unmapped_listener(UnmappedListener* listener) { unmapped_ = listener; }
 
+  /// Null: nobody.
+  void set_write_observer(WriteObserver* observer) { observer_ = observer; }
+  void set_device_gate(DeviceGate* gate) { gate_ = gate; }
+
   // Access by anyone but a vCPU's fast path: bus masters, loaders, debuggers, and the vCPU's slow path.
 
   /// Any length; crosses regions. Unmapped bytes read as FFh.
@@ -172,6 +180,8 @@ class PhysicalMap {
 
   /// To be called before writing through a pointer of one's own. Cheap when nobody watches the page.
   void note_write(RamBlock& block, uint64_t page, unsigned offset = 0, unsigned size = kPageSize) {
+    if (observer_ != nullptr) [[unlikely]]
+      observer_->write_noted(block, page);
     if (block.watches(page) != 0) [[unlikely]]
       tell_watchers(block, page, offset, size);
   }
@@ -190,6 +200,8 @@ class PhysicalMap {
   std::vector<MapListener*> listeners_;
   std::vector<WriteListener*> write_listeners_;
   UnmappedListener* unmapped_ = nullptr;
+  WriteObserver* observer_ = nullptr;
+  DeviceGate* gate_ = nullptr;
   uint64_t a20_mask_ = ~uint64_t{0};
   uint64_t generation_ = 0;
   PlacementId next_id_ = 1;

@@ -19,6 +19,7 @@ enum class Watch : uint8_t {
   Code = 1,        ///< Decoded instructions were made from the page.
   PageTable = 2,   ///< Shadow entries were derived from the page.
   Translated = 4,  ///< Host code was made from the page.
+  Recorded = 8,    ///< A WriteObserver wants to know of the next write; that clears it.
 };
 
 class RamBlock {
