@@ -14,9 +14,9 @@ template <Count count>
   return count == Count::Cl ? core.get<uint8_t>(x86::kEcx) : static_cast<uint8_t>(i.immediate);
 }
 
-// Whether the host's rotation by an immediate count leaves OF alone. The manual leaves it undefined unless
-// the count is 1; processors do it one way for an immediate and another for CL, which is all that host::Rol
-// uses.
+// Whether the host's rotation of a register by an immediate count leaves OF alone. The manual leaves it
+// undefined unless the count is 1; processors do it one way for an immediate and another for CL, which is all
+// that host::Rol uses.
 bool rotation_keeps_overflow() {
   uint8_t overflow = 0x7f;
   uint32_t value = 3;
@@ -53,7 +53,7 @@ bool shift_memory(Core& core, const Instruction& i) {
   Update update;
   if (!begin_update(core, i.segment, effective_offset(core, i), a, update)) [[unlikely]]
     return false;
-  shift<Op, count>(core, i, a);
+  Op::apply(a, count_of<count>(core, i), core.flags);
   finish_update(core, update, a);
   return true;
 }
