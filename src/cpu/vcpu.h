@@ -47,8 +47,8 @@ class Vcpu : public Serializable {
   void set_ignne();  ///< IGNNE#: a write to port F0h lets the processor go on past an x87 exception.
   void kick();       ///< Makes run() return soon, with ExitReason::Kicked.
 
-  /// Between runs: nothing stands before the next instruction (an event, a debugger, a dormant processor), nor
-  /// has it to be executed alone.
+  /// Between runs: nothing stands before the next instruction (an event, a debugger, a dormant processor),
+  /// nor has it to be executed alone.
   [[nodiscard]] bool undisturbed() const;
   [[nodiscard]] bool interrupt_requested() const { return core_->interrupt_request; }
 

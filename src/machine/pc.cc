@@ -101,8 +101,8 @@ Result<void> Pc::make_processors(const MachineConfig& config) {
                                         devices::IoApic::kWindowSize, *io_apic_, 0, devices::kPriorityApic));
   }
   gsi_ = std::make_unique<devices::GsiRouter>(pic_.get(), io_apic_.get());
-  coprocessor_ports_ = std::make_unique<devices::CoprocessorPorts>(
-      gsi_->connect(kIrqFerr), [this] { processors_->set_ignne(0); });
+  coprocessor_ports_ = std::make_unique<devices::CoprocessorPorts>(gsi_->connect(kIrqFerr),
+                                                                   [this] { processors_->set_ignne(0); });
   map(devices::CoprocessorPorts::kFirstPort, devices::CoprocessorPorts::kPorts, *coprocessor_ports_);
   return {};
 }

@@ -103,8 +103,8 @@ struct GuestContext {
   uint32_t repeat_left = 0;            ///< ECX after the last one.
   uint32_t interrupt_flag_before = 0;  ///< The last STI.
   uint32_t shadow_cast = 0;            ///< Not 0: STI was the last instruction.
-  uint32_t shadowed = 0;               ///< EIP of the last instruction that began where STI may be before it…
-  uint32_t shadowed_by = 0;            ///< …and the value of shadow_cast then.
+  uint32_t shadowed = 0;     ///< EIP of the last instruction that began where STI may be before it…
+  uint32_t shadowed_by = 0;  ///< …and the value of shadow_cast then.
 
   uint32_t x87_absent = 1;  ///< 0: x87 and MMX instructions may run.
   uint32_t sse_absent = 1;
