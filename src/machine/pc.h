@@ -64,7 +64,7 @@ struct PcHost {
   std::function<void(int status)> debug_exit;
   std::function<void(const Error&)>
       report;  ///< A failure of the host that the guest sees as a failing device.
-  std::function<void(const std::string&)> report_difference;  ///< Of engines in lockstep.
+  std::function<void(const std::string&)> report_difference = nullptr;  ///< Of engines in lockstep.
 };
 
 class Pc final : public Serializable {
