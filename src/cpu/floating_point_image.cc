@@ -7,6 +7,7 @@
 
 #include "cpu/access.h"
 #include "cpu/fpu_state.h"
+#include "cpu/fxsave64_image.h"
 #include "cpu/host_unit.h"
 
 namespace vitrine::cpu {
@@ -146,11 +147,6 @@ void take_environment(Core& core, std::span<const uint8_t> image, unsigned width
   set_environment(core, e, width);
 }
 
-/// Rn of ST(n).
-std::array<uint8_t, 16>& stack_register(FloatingPointState& fpu, unsigned n) {
-  return fpu.registers[((fpu.status >> 11) + n) & 7];
-}
-
 }  // namespace
 
 bool fnstenv(Core& core, const Instruction& i) {
@@ -206,8 +202,7 @@ bool frstor(Core& core, const Instruction& i) {
 namespace {
 
 constexpr unsigned kImageSize = 512;
-constexpr size_t kStackAt = 32, kXmmAt = 160;
-constexpr size_t kWritten = kXmmAt + 8 * 16;  ///< What is behind belongs to 64-bit mode or to software.
+constexpr size_t kWritten = kFxsaveXmm + 8 * 16;  ///< What is behind belongs to 64-bit mode or to software.
 
 // #NM for EM and TS alike; 16-byte alignment. SDM Vol. 2A, "FXSAVE—Save x87 FPU, MMX Technology, and SSE
 // State".
@@ -242,8 +237,7 @@ void put_x87_image(FloatingPointState& fpu, std::span<uint8_t> image) {
   put(image, 12, fpu.instruction_segment, 2);
   put(image, 16, fpu.data_pointer, 4);
   put(image, 20, fpu.data_segment, 2);
-  for (unsigned n = 0; n < 8; ++n)
-    std::memcpy(image.data() + kStackAt + 16 * n, stack_register(fpu, n).data(), 10);
+  put_stack(fpu, image.data());
 }
 
 void put_mxcsr_image(Core& core, std::span<uint8_t> image) {
@@ -259,8 +253,7 @@ void take_x87_image(FloatingPointState& fpu, std::span<const uint8_t> image) {
   fpu.instruction_segment = static_cast<uint16_t>(get(image, 12, 2));
   fpu.data_pointer = get(image, 16, 4);
   fpu.data_segment = static_cast<uint16_t>(get(image, 20, 2));
-  for (unsigned n = 0; n < 8; ++n)
-    std::memcpy(stack_register(fpu, n).data(), image.data() + kStackAt + 16 * n, 10);
+  take_stack(image.data(), fpu);
   set_tags(fpu, static_cast<uint8_t>(get(image, 4, 1)));
   normalise_x87(fpu);
 }
@@ -270,8 +263,8 @@ bool fxsave(Core& core, const Instruction& i) {
   std::array<uint8_t, kWritten> image{};
   put_x87_image(core.state.fpu, image);
   if (core.env.model.has(Feature::Sse)) put_mxcsr_image(core, image);
-  std::memcpy(image.data() + kXmmAt, core.state.fpu.xmm.data(), sizeof core.state.fpu.xmm);
-  return store_bytes(core, i, std::span(image).first(saves_sse(core) ? kWritten : kXmmAt));
+  std::memcpy(image.data() + kFxsaveXmm, core.state.fpu.xmm.data(), sizeof core.state.fpu.xmm);
+  return store_bytes(core, i, std::span(image).first(saves_sse(core) ? kWritten : kFxsaveXmm));
 }
 
 bool fxrstor(Core& core, const Instruction& i) {
@@ -283,7 +276,7 @@ bool fxrstor(Core& core, const Instruction& i) {
     const uint32_t mxcsr = get(image, 24, 4);
     if ((mxcsr & ~host_unit(core).mxcsr_mask) != 0) return core.raise(Vector::GeneralProtection);
     fpu.mxcsr = mxcsr;
-    std::memcpy(fpu.xmm.data(), image.data() + kXmmAt, sizeof fpu.xmm);
+    std::memcpy(fpu.xmm.data(), image.data() + kFxsaveXmm, sizeof fpu.xmm);
   }
   take_x87_image(fpu, image);
   update_ferr(core);

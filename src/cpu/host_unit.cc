@@ -9,25 +9,11 @@
 #include "cpu/access.h"
 #include "cpu/block_flow.h"
 #include "cpu/fpu_state.h"
+#include "cpu/fxsave64_image.h"
 #include "cpu/native_engine.h"
 
 namespace vitrine::cpu {
 namespace {
-
-// The legacy region of the FXSAVE64 image. SDM Vol. 1, "FXSAVE Area".
-struct ImageHeader {
-  uint16_t control;
-  uint16_t status;
-  uint8_t tags;
-  uint8_t reserved;
-  uint16_t opcode;
-  uint64_t instruction_pointer;
-  uint64_t data_pointer;
-  uint32_t mxcsr;
-  uint32_t mxcsr_mask;
-};
-static_assert(sizeof(ImageHeader) == 32);
-constexpr size_t kImageRegisters = 32;
 
 // SAFETY: these two clobber all x87 and XMM registers and MXCSR; the callers are never inlined, so the
 // compiler expects that of the XMM registers at their call, and nothing of ours lives in x87 registers. MXCSR
@@ -47,10 +33,6 @@ uint32_t host_mxcsr() {
   uint32_t value = 0;
   asm volatile("stmxcsr %0" : "=m"(value));
   return value;
-}
-
-constexpr unsigned top(uint16_t status) {
-  return status >> 11 & 7;
 }
 
 // Full tag of a register that is not empty. SDM Vol. 1, "x87 FPU Tag Word".
@@ -129,15 +111,13 @@ void normalise_x87(FloatingPointState& fpu) {
   HostUnit& unit = *core.host_unit;
   FloatingPointState& fpu = core.state.fpu;
   normalise_x87(fpu);
-  ImageHeader header{};
+  Fxsave64Header header{};
   header.control = unit.ignne ? fpu.control | kX87ControlMasks : fpu.control;
   header.status = unit.ignne ? fpu.status & ~(kX87Summary | kX87Busy) : fpu.status;
   header.tags = abridged_tags(fpu);
   header.mxcsr = host_mxcsr();
   std::memcpy(unit.image.data(), &header, sizeof header);
-  for (unsigned n = 0; n < 8; ++n)
-    std::memcpy(unit.image.data() + kImageRegisters + 16 * n, fpu.registers[(top(fpu.status) + n) & 7].data(),
-                10);
+  put_stack(fpu, unit.image.data());
   restore_image(unit.image.data());
   unit.resident = true;
   unit.unmasked = (header.control & kX87ControlMasks) != kX87ControlMasks;
@@ -150,13 +130,11 @@ namespace {
   FloatingPointState& fpu = core.state.fpu;
   save_image(unit.image.data());
   asm volatile("fninit");  // What the ABI promises to everybody else: an empty stack, all exceptions masked.
-  ImageHeader header{};
+  Fxsave64Header header{};
   std::memcpy(&header, unit.image.data(), sizeof header);
   if (!unit.ignne) fpu.control = header.control;
   fpu.status = header.status;
-  for (unsigned n = 0; n < 8; ++n)
-    std::memcpy(fpu.registers[(top(fpu.status) + n) & 7].data(), unit.image.data() + kImageRegisters + 16 * n,
-                10);
+  take_stack(unit.image.data(), fpu);
   set_tags(fpu, header.tags);
   normalise_x87(fpu);
   unit.resident = false;

@@ -11,10 +11,15 @@ namespace {
 
 using translate::Leave;
 
-void describe(const translate::Engine& engine, std::string& text) {
-  const auto row = [&text](const char* name, uint64_t value) {
+struct Rows {
+  void operator()(const char* name, uint64_t value) const {
     fmt::format_to(std::back_inserter(text), "  {:<44}{:>14}\n", name, value);
-  };
+  }
+  std::string& text;
+};
+
+void describe(const translate::Engine& engine, std::string& text) {
+  const Rows row{text};
   const translate::EngineCounters& e = engine.counters();
   const auto left = [&e](Leave reason) { return e.leaves[static_cast<unsigned>(reason)]; };
   row("entries into translated code", e.entries);
@@ -53,9 +58,7 @@ void describe(const translate::Engine& engine, std::string& text) {
 
 std::string describe(lockstep::Lockstep& lockstep) {
   std::string text = "lockstep:\n";
-  const auto row = [&text](const char* name, uint64_t value) {
-    fmt::format_to(std::back_inserter(text), "  {:<44}{:>14}\n", name, value);
-  };
+  const Rows row{text};
   const lockstep::Counters& c = lockstep.counters();
   row("steps compared", c.steps);
   row("instructions run natively and interpreted", c.native);

@@ -74,11 +74,12 @@ void ShadowBook::clear(uint32_t first, uint32_t count) {
   }
 }
 
-uint32_t ShadowBook::next_live(uint32_t from, uint32_t end) const {
+template <typename Wanted>
+uint32_t ShadowBook::next(uint64_t Branch::*leaves, uint32_t from, uint32_t end, Wanted wanted) const {
   while (from < end) {
     const Branch* branch = branches_[from / kPagesInBranch].get();
     const uint32_t index = from / ShadowLeaf::kPages % kLeavesInBranch;
-    const uint64_t rest = branch == nullptr ? 0 : branch->live >> index;
+    const uint64_t rest = branch == nullptr ? 0 : branch->*leaves >> index;
     if (rest == 0) {
       from = (from / kPagesInBranch + 1) * kPagesInBranch;
       continue;
@@ -89,31 +90,18 @@ uint32_t ShadowBook::next_live(uint32_t from, uint32_t end) const {
     }
     const ShadowLeaf& leaf = *branch->leaves[index];
     for (uint32_t i = from % ShadowLeaf::kPages; i < ShadowLeaf::kPages; ++i, ++from) {
-      if (leaf.records[i].word.live()) return std::min(from, end);
+      if (wanted(leaf.records[i].word)) return std::min(from, end);
     }
   }
   return end;
 }
 
+uint32_t ShadowBook::next_live(uint32_t from, uint32_t end) const {
+  return next(&Branch::live, from, end, [](ShadowWord word) { return word.live(); });
+}
+
 uint32_t ShadowBook::next_used(uint32_t from, uint32_t end) const {
-  while (from < end) {
-    const Branch* branch = branches_[from / kPagesInBranch].get();
-    const uint32_t index = from / ShadowLeaf::kPages % kLeavesInBranch;
-    const uint64_t rest = branch == nullptr ? 0 : branch->used >> index;
-    if (rest == 0) {
-      from = (from / kPagesInBranch + 1) * kPagesInBranch;
-      continue;
-    }
-    if ((rest & 1) == 0) {
-      from = (from / ShadowLeaf::kPages + static_cast<uint32_t>(std::countr_zero(rest))) * ShadowLeaf::kPages;
-      continue;
-    }
-    const ShadowLeaf& leaf = *branch->leaves[index];
-    for (uint32_t i = from % ShadowLeaf::kPages; i < ShadowLeaf::kPages; ++i, ++from) {
-      if (leaf.records[i].word.value != 0) return std::min(from, end);
-    }
-  }
-  return end;
+  return next(&Branch::used, from, end, [](ShadowWord word) { return word.value != 0; });
 }
 
 uint32_t ShadowBook::joints(uint32_t first, uint32_t count) const {

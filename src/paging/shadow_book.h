@@ -129,6 +129,9 @@ class ShadowBook {
     const Branch* branch = branches_[page / kPagesInBranch].get();
     return branch == nullptr ? nullptr : branch->leaves[page / ShadowLeaf::kPages % kLeavesInBranch];
   }
+  /// The first page from `from` on and before `end` that is `wanted`, in leaves whose bit is set; or `end`.
+  template <typename Wanted>
+  [[nodiscard]] uint32_t next(uint64_t Branch::*leaves, uint32_t from, uint32_t end, Wanted wanted) const;
   void release(Branch& branch, uint32_t index);
   [[nodiscard]] ShadowLeaf& leaf_for_run(uint32_t page, uint32_t count, ShadowWord word);
 

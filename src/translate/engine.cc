@@ -186,8 +186,6 @@ void Engine::entries_dropped(paging::ShadowWindow& window, VirtualAddress first,
   forget_code(found->second, first.value >> kPageShift, pages);
 }
 
-// 16 GiB of addresses, of which memory is taken where a target is: four bytes for each byte of guest code
-// around it.
 void Engine::set_alarm(Nanoseconds after) {
   if (alarm_ == nullptr) {
     struct sigevent event {};

@@ -46,6 +46,8 @@ void Engine::clear_jump_cache() {
   reinterpret_cast<JumpEntry*>(jump_cache_.data())[0].negated_eip = 1;
 }
 
+// 16 GiB of addresses, of which memory is taken where a target is: four bytes for each byte of guest code
+// around it.
 uint32_t* Engine::target_table(CodePrivilege mode) {
   if (mode == CodePrivilege::Supervisor || !target_tables_) return nullptr;
   Mapping& table = window_code_now_->targets[static_cast<size_t>(mode)];

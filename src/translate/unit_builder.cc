@@ -65,15 +65,20 @@ void UnitBuilder::count_instruction(bool in_shadow) {
   instruction_start_ = out_.size();
 }
 
+// Leaves by `way_out` unless ECX is zero. The guest's ECX comes back from r9d either way.
+void UnitBuilder::leave_unless_zero(uint32_t way_out) {
+  const size_t zero = out_.jump_if_rcx_zero();
+  out_.move(kRcx, kR9);
+  out_.move_immediate(kR8, eip_);
+  jump_to(way_out);
+  out_.bind_short(zero);
+  out_.move(kRcx, kR9);
+}
+
 void UnitBuilder::begin_repetition() {
   out_.move(kR9, kRcx);
   out_.load(kRcx, VITRINE_CONTEXT(repeat_blocked));
-  const size_t permitted = out_.jump_if_rcx_zero();
-  out_.move(kRcx, kR9);
-  out_.move_immediate(kR8, eip_);
-  jump_to(glue_.repeat);
-  out_.bind_short(permitted);
-  out_.move(kRcx, kR9);
+  leave_unless_zero(glue_.repeat);
   out_.store_immediate(VITRINE_CONTEXT(repeat_running), 1);
 }
 
@@ -165,12 +170,7 @@ void UnitBuilder::need(UnitNeed need) {
     case UnitNeed::Sse: out_.load(kRcx, VITRINE_CONTEXT(sse_absent)); break;
     case UnitNeed::Avx: out_.load(kRcx, VITRINE_CONTEXT(avx_absent)); break;
   }
-  const size_t there = out_.jump_if_rcx_zero();
-  out_.move(kRcx, kR9);
-  out_.move_immediate(kR8, eip_);
-  jump_to(glue_.fpu);
-  out_.bind_short(there);
-  out_.move(kRcx, kR9);
+  leave_unless_zero(glue_.fpu);
 }
 
 void UnitBuilder::branch(size_t distance, uint32_t target) {
@@ -283,12 +283,7 @@ void UnitBuilder::check_page(const CodePage& page) {
   out_.move(kR9, kRcx);
   out_.load(kRcx, {.base = kR12, .displacement = static_cast<int32_t>(page.key.virtual_page << 2)});
   out_.load_address(kRcx, {.base = kRcx, .displacement = static_cast<int32_t>(0 - page.id)});
-  const size_t same = out_.jump_if_rcx_zero();
-  out_.move(kRcx, kR9);
-  out_.move_immediate(kR8, eip_);
-  jump_to(glue_.stale);
-  out_.bind_short(same);
-  out_.move(kRcx, kR9);
+  leave_unless_zero(glue_.stale);
   instruction_start_ = out_.size();
 }
 

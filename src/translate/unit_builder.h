@@ -122,6 +122,7 @@ class UnitBuilder {
   [[nodiscard]] bool in_page(uint32_t target) const { return target >> kPageShift == page_.key.virtual_page; }
   [[nodiscard]] static HostMemory segment_base(const cpu::Instruction& i);
   void jump_to(uint32_t cache_offset);
+  void leave_unless_zero(uint32_t way_out);
   void count_instruction(bool in_shadow);
   void resolve(const Branch& branch);
   void emit_stub(Branch branch, uint32_t check);
