@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 
+#include "cpu/no_bus.h"
 #include "lockstep/comparison.h"
 #include "x86/control_registers.h"
 
@@ -32,14 +33,9 @@ class Device : public memory::PortDevice {
   uint32_t number_ = 0;
 };
 
-class Bus : public cpu::ProcessorBus {
+class Bus : public cpu::NoBus {
  public:
-  std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override { return std::nullopt; }
   uint64_t time_stamp(unsigned /*vcpu*/) override { return ++time_; }
-  bool set_apic_base(unsigned /*vcpu*/, uint64_t /*value*/) override { return false; }
-  void set_tsc_deadline(unsigned /*vcpu*/, uint64_t /*value*/) override {}
-  uint64_t tsc_deadline(unsigned /*vcpu*/) override { return 0; }
-  void set_ferr(unsigned /*vcpu*/, bool /*level*/) override {}
 
  private:
   uint64_t time_ = 0;

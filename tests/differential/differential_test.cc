@@ -14,9 +14,9 @@
 #include <map>
 #include <string>
 
-#include "cpu/decoder.h"
 #include "cpu/vex_forms.h"
 #include "differential/comparison.h"
+#include "differential/decoder_finder.h"
 #include "differential/forms.h"
 #include "differential/generator.h"
 #include "differential/interpreted_machine.h"
@@ -40,36 +40,6 @@ struct Options {
 struct Tally {
   uint64_t cases = 0, skipped = 0;
   std::map<std::string, unsigned> failures;  // by form
-};
-
-class NoBus : public cpu::ProcessorBus {
- public:
-  std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override { return std::nullopt; }
-  uint64_t time_stamp(unsigned /*vcpu*/) override { return 0; }
-  bool set_apic_base(unsigned /*vcpu*/, uint64_t /*value*/) override { return false; }
-  void set_tsc_deadline(unsigned /*vcpu*/, uint64_t /*value*/) override {}
-  uint64_t tsc_deadline(unsigned /*vcpu*/) override { return 0; }
-  void set_ferr(unsigned /*vcpu*/, bool /*level*/) override {}
-};
-
-/// The interpreter's decoder, by itself.
-class Finder : public FormFinder {
- public:
-  explicit Finder(const cpu::CpuModel& model) : core_({map_, ports_, bus_, model, 0}), decoder_(model) {}
-
-  cpu::Instruction decode(const uint8_t* bytes, unsigned size) override {
-    cpu::Instruction instruction{};
-    const cpu::Decoded decoded = decoder_.decode(core_, bytes, size, true, instruction);
-    if (decoded.status != cpu::DecodeStatus::Done) instruction.operation = cpu::Operation::Invalid;
-    return instruction;
-  }
-
- private:
-  memory::PhysicalMap map_;
-  memory::PortMap ports_;
-  NoBus bus_;
-  cpu::Core core_;
-  cpu::Decoder decoder_;
 };
 
 class Test {
@@ -195,7 +165,7 @@ class Test {
 
   Options options_;
   InterpretedMachine machine_;
-  Finder finder_;
+  DecoderFinder finder_;
   Forms forms_;
   Generator generator_;
   Tally tally_;

@@ -5,8 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "cpu/processor_bus.h"
-#include "x86/control_registers.h"
+#include "differential/supervisor.h"
 #include "x86/vectors.h"
 
 namespace vitrine::differential {
@@ -15,75 +14,14 @@ namespace {
 // Physical layout. The supervisor's pages appear at kKernelBase, where user code does not find them.
 constexpr uint32_t kRamSize = 1 << 20;
 constexpr uint32_t kPageDirectory = 0x0000, kUserTable = 0x1000, kKernelTable = 0x2000;
-constexpr uint32_t kKernelPhysical = 0x3000, kKernelPages = 4;  // GDT and TSS, IDT, handlers, stack
+constexpr uint32_t kKernelPhysical = 0x3000;
 constexpr uint32_t kCodePhysical = 0x10000, kDataPhysical = 0x11000;
-constexpr uint32_t kKernelBase = 0x31340000;
-constexpr uint32_t kGdt = kKernelBase, kTss = kKernelBase + 0x800, kIdt = kKernelBase + 0x1000;
-constexpr uint32_t kHandlers = kKernelBase + 0x2000, kStackTop = kKernelBase + 0x4000;
-constexpr uint32_t kVectors = 256;
-
-constexpr uint32_t kPresent = 1, kWritable = 2, kUser = 4;
-constexpr uint16_t kKernelCode = 0x08, kKernelData = 0x10, kUserCode = 0x23, kUserData = 0x2b, kTask = 0x30;
-
-// Second doublewords of descriptors; as CpuState holds attributes, without the base.
-constexpr uint32_t kFlat = 0x00cf0000;
-constexpr uint32_t kAttributesCode0 = 0x00c09b00, kAttributesData0 = 0x00c09300,
-                   kAttributesCode3 = 0x00c0fb00, kAttributesData3 = 0x00c0f300, kAttributesTss = 0x00008b00;
-
-cpu::SegmentRegister flat(uint16_t selector, uint32_t attributes) {
-  return {selector, attributes, 0, 0xffffffff};
-}
-
-void from_unit(const MachineState& state, cpu::FloatingPointState& fpu) {
-  const uint8_t* unit = state.unit.data();
-  std::memcpy(&fpu.control, unit, 2);
-  std::memcpy(&fpu.status, unit + 2, 2);
-  std::memcpy(&fpu.opcode, unit + 6, 2);
-  std::memcpy(&fpu.instruction_pointer, unit + 8, 4);
-  std::memcpy(&fpu.data_pointer, unit + 16, 4);
-  std::memcpy(&fpu.mxcsr, unit + 24, 4);
-  fpu.instruction_segment = fpu.data_segment = 0;
-  fpu.tag = 0;
-  for (unsigned n = 0; n < 8; ++n) {
-    if ((unit[4] >> n & 1) == 0) fpu.tag |= static_cast<uint16_t>(3u << 2 * n);
-    std::memcpy(fpu.registers[((fpu.status >> 11) + n) & 7].data(), unit + 32 + 16 * n, 10);
-  }
-  std::memcpy(fpu.xmm.data(), unit + 160, 128);
-  std::memcpy(fpu.ymm_high.data(), state.ymm_high.data(), kYmmHighSize);
-}
-
-void to_unit(const cpu::FloatingPointState& fpu, MachineState& state) {
-  uint8_t* unit = state.unit.data();
-  state.unit.fill(0);
-  std::memcpy(unit, &fpu.control, 2);
-  std::memcpy(unit + 2, &fpu.status, 2);
-  std::memcpy(unit + 6, &fpu.opcode, 2);
-  std::memcpy(unit + 8, &fpu.instruction_pointer, 4);
-  std::memcpy(unit + 16, &fpu.data_pointer, 4);
-  std::memcpy(unit + 24, &fpu.mxcsr, 4);
-  for (unsigned n = 0; n < 8; ++n) {
-    if ((fpu.tag >> 2 * n & 3) != 3) unit[4] |= static_cast<uint8_t>(1u << n);
-    std::memcpy(unit + 32 + 16 * n, fpu.registers[((fpu.status >> 11) + n) & 7].data(), 10);
-  }
-  std::memcpy(unit + 160, fpu.xmm.data(), 128);
-  std::memcpy(state.ymm_high.data(), fpu.ymm_high.data(), kYmmHighSize);
-}
 
 }  // namespace
 
-class InterpretedMachine::Bus : public cpu::ProcessorBus {
- public:
-  std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override { return std::nullopt; }
-  uint64_t time_stamp(unsigned /*vcpu*/) override { return 0; }
-  bool set_apic_base(unsigned /*vcpu*/, uint64_t /*value*/) override { return false; }
-  void set_tsc_deadline(unsigned /*vcpu*/, uint64_t /*value*/) override {}
-  uint64_t tsc_deadline(unsigned /*vcpu*/) override { return 0; }
-  void set_ferr(unsigned /*vcpu*/, bool /*level*/) override {}
-};
-
 InterpretedMachine::~InterpretedMachine() = default;
 
-InterpretedMachine::InterpretedMachine() : bus_(std::make_unique<Bus>()) {
+InterpretedMachine::InterpretedMachine() {
   auto ram = memory::RamBlock::create("differential", kRamSize);
   CHECK(ram.has_value(), "{}", ram.error().message());
   ram_ = std::move(*ram);
@@ -92,21 +30,12 @@ InterpretedMachine::InterpretedMachine() : bus_(std::make_unique<Bus>()) {
   CHECK(model.has_value(), "{}", model.error().message());
   model_ = std::move(*model);
   build_tables();
-  vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{map_, ports_, *bus_, *model_, 0});
+  vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{map_, ports_, bus_, *model_, 0});
 
   start_ = vcpu_->state();
-  start_.cr0 = x86::kCr0Pg | x86::kCr0Wp | x86::kCr0Ne | x86::kCr0Et | x86::kCr0Mp | x86::kCr0Pe;
+  enter_supervisor_tables(start_, *model_, 3);
   start_.cr3 = kPageDirectory;
-  start_.cr4 = x86::kCr4Osfxsr | x86::kCr4Osxmmexcpt;
-  if (model_->has(cpu::Feature::Xsave)) start_.cr4 |= x86::kCr4Osxsave;
-  start_.xcr0 = std::max(1u, model_->cpuid(13, 0).eax);
-  start_.cpl = 3;
-  start_.segments.fill(flat(kUserData, kAttributesData3));
-  start_.segments[x86::kCs] = flat(kUserCode, kAttributesCode3);
   start_.segments[x86::kFs] = {};
-  start_.gdtr = {kGdt, 0x37};
-  start_.idtr = {kIdt, kVectors * 8 - 1};
-  start_.tr = {kTask, kAttributesTss, kTss, 0x67};
 }
 
 uint32_t InterpretedMachine::word(uint32_t physical) const {
@@ -115,7 +44,7 @@ uint32_t InterpretedMachine::word(uint32_t physical) const {
   return value;
 }
 void InterpretedMachine::set_word(uint32_t physical, uint32_t value) {
-  std::memcpy(ram_->data() + physical, &value, 4);
+  put_word({ram_->data(), kRamSize}, physical, value);
 }
 
 void InterpretedMachine::build_tables() {
@@ -129,25 +58,7 @@ void InterpretedMachine::build_tables() {
     set_word(kKernelTable + ((kKernelBase >> 12 & 0x3ff) + page) * 4,
              (kKernelPhysical + (page << 12)) | kPresent | kWritable);
 
-  const auto descriptor = [&](uint16_t selector, uint32_t low, uint32_t high) {
-    set_word(kKernelPhysical + (selector & ~7u), low);
-    set_word(kKernelPhysical + (selector & ~7u) + 4, high);
-  };
-  descriptor(kKernelCode, 0xffff, kFlat | 0x9b00);
-  descriptor(kKernelData, 0xffff, kFlat | 0x9300);
-  descriptor(kUserCode, 0xffff, kFlat | 0xfb00);
-  descriptor(kUserData, 0xffff, kFlat | 0xf300);
-  descriptor(kTask, (kTss & 0xffff) << 16 | 0x67, (kTss & 0xff000000) | (kTss >> 16 & 0xff) | 0x8b00);
-  set_word(kKernelPhysical + 0x800 + 4, kStackTop);
-  set_word(kKernelPhysical + 0x800 + 8, kKernelData);
-  set_word(kKernelPhysical + 0x800 + 0x64, 0x00680000);  // no I/O permission bit map
-  for (uint32_t vector = 0; vector < kVectors; ++vector) {
-    const uint32_t handler = kHandlers + vector;
-    const bool user = vector == 3 || vector == 4;  // as Linux has it
-    set_word(kKernelPhysical + 0x1000 + 8 * vector, uint32_t{kKernelCode} << 16 | (handler & 0xffff));
-    set_word(kKernelPhysical + 0x1000 + 8 * vector + 4, (handler & 0xffff0000) | (user ? 0xee00 : 0x8e00));
-    ram_->data()[kKernelPhysical + 0x2000 + vector] = 0xf4;  // hlt
-  }
+  build_supervisor({ram_->data() + kKernelPhysical, kKernelPages << 12});
 }
 
 void InterpretedMachine::take_fault(Outcome& outcome) {
@@ -192,6 +103,7 @@ void InterpretedMachine::run_one(const TestCase& test, Outcome& outcome, std::sp
   outcome.after.eip = state.eip;
   outcome.after.eflags = state.eflags;
   to_unit(state.fpu, outcome.after);
+  to_unit_places(state.fpu, outcome.after);
   outcome.vector = kNoVector;
   outcome.error_code = outcome.fault_address = 0;
   if (exit.reason == cpu::ExitReason::Halted && state.cpl == 0)

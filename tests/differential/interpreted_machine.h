@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "cpu/no_bus.h"
 #include "cpu/vcpu.h"
 #include "differential/test_case.h"
 #include "memory/ram_block.h"
@@ -21,8 +22,6 @@ class InterpretedMachine {
   [[nodiscard]] const cpu::CpuModel& model() const { return *model_; }
 
  private:
-  class Bus;
-
   void build_tables();
   void run_one(const TestCase& test, Outcome& outcome, std::span<const uint8_t> data);
   void take_fault(Outcome& outcome);
@@ -32,7 +31,7 @@ class InterpretedMachine {
   std::unique_ptr<memory::RamBlock> ram_;
   memory::PhysicalMap map_;
   memory::PortMap ports_;
-  std::unique_ptr<Bus> bus_;
+  cpu::NoBus bus_;
   std::optional<cpu::CpuModel> model_;
   std::unique_ptr<cpu::Vcpu> vcpu_;
   cpu::CpuState start_;

@@ -8,7 +8,6 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "cpu/processor_bus.h"
 #include "x86/control_registers.h"
 #include "x86/flags.h"
 #include "x86/registers.h"
@@ -16,7 +15,10 @@
 namespace vitrine::engines {
 namespace {
 
-using differential::MachineState;
+using differential::kHandlers, differential::kKernelPages, differential::kVectors;
+using differential::kKernelBase, differential::kKernelCode;
+using differential::kPresent, differential::kUser, differential::kWritable;
+using differential::put_word;
 
 constexpr uint32_t kRamSize = 0x20000;
 constexpr uint32_t kPageDirectory = 0x0000, kUserTable = 0x1000, kKernelTable = 0x2000, kLowTable = 0x3000,
@@ -24,69 +26,21 @@ constexpr uint32_t kPageDirectory = 0x0000, kUserTable = 0x1000, kKernelTable = 
 constexpr uint32_t kCodePhysical = 0x10000, kDataPhysical = 0x12000, kReadOnlyPhysical = 0x14000,
                    kSupervisorPhysical = 0x15000, kLastPhysical = 0x16000, kZeroPhysical = 0x17000,
                    kTopPhysical = 0x18000, kEmptyPhysical = 0x10000000;
-constexpr uint32_t kGdt = kKernelBase, kTss = kKernelBase + 0x800, kIdt = kKernelBase + 0x1000,
-                   kHandlers = kKernelBase + 0x2000, kStackTop = kKernelBase + 0x4000;
-constexpr uint32_t kVectors = 256;
-
-constexpr uint32_t kPresent = 1, kWritable = 2, kUser = 4;
-constexpr uint16_t kKernelCode = 0x08, kKernelData = 0x10, kUserCode = 0x23, kUserData = 0x2b, kTask = 0x30;
-constexpr uint32_t kFlat = 0x00cf0000;
-constexpr uint32_t kAttributesTss = 0x00008b00;
 constexpr std::chrono::seconds kPatience{2};
-
-cpu::SegmentRegister flat(uint16_t selector, uint32_t attributes) {
-  return {selector, attributes, 0, 0xffffffff};
-}
-
-void from_unit(const MachineState& state, cpu::FloatingPointState& fpu) {
-  const uint8_t* unit = state.unit.data();
-  std::memcpy(&fpu.control, unit, 2);
-  std::memcpy(&fpu.status, unit + 2, 2);
-  std::memcpy(&fpu.opcode, unit + 6, 2);
-  std::memcpy(&fpu.instruction_pointer, unit + 8, 4);
-  std::memcpy(&fpu.data_pointer, unit + 16, 4);
-  std::memcpy(&fpu.mxcsr, unit + 24, 4);
-  fpu.instruction_segment = fpu.data_segment = 0;
-  fpu.tag = 0;
-  for (unsigned n = 0; n < 8; ++n) {
-    if ((unit[4] >> n & 1) == 0) fpu.tag |= static_cast<uint16_t>(3u << 2 * n);
-    std::memcpy(fpu.registers[((fpu.status >> 11) + n) & 7].data(), unit + 32 + 16 * n, 10);
-  }
-  std::memcpy(fpu.xmm.data(), unit + 160, 128);
-  std::memcpy(fpu.ymm_high.data(), state.ymm_high.data(), differential::kYmmHighSize);
-}
-
-void to_unit(const cpu::FloatingPointState& fpu, MachineState& state) {
-  uint8_t* unit = state.unit.data();
-  state.unit.fill(0);
-  std::memcpy(unit, &fpu.control, 2);
-  std::memcpy(unit + 2, &fpu.status, 2);
-  std::memcpy(unit + 24, &fpu.mxcsr, 4);
-  for (unsigned n = 0; n < 8; ++n) {
-    if ((fpu.tag >> 2 * n & 3) != 3) unit[4] |= static_cast<uint8_t>(1u << n);
-    std::memcpy(unit + 32 + 16 * n, fpu.registers[((fpu.status >> 11) + n) & 7].data(), 10);
-  }
-  std::memcpy(unit + 160, fpu.xmm.data(), 128);
-  std::memcpy(state.ymm_high.data(), fpu.ymm_high.data(), differential::kYmmHighSize);
-}
 
 }  // namespace
 
-class EngineMachine::Bus : public cpu::ProcessorBus {
- public:
-  std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override { return std::nullopt; }
-  uint64_t time_stamp(unsigned /*vcpu*/) override { return 0; }
-  bool set_apic_base(unsigned /*vcpu*/, uint64_t /*value*/) override { return false; }
-  void set_tsc_deadline(unsigned /*vcpu*/, uint64_t /*value*/) override {}
-  uint64_t tsc_deadline(unsigned /*vcpu*/) override { return 0; }
-  void set_ferr(unsigned /*vcpu*/, bool /*level*/) override {}
-};
+std::string name_of(const Tested& tested) {
+  const auto& [engine, privilege] = tested;
+  return std::string(engine == EngineUsed::Trap ? "Trap" : "Translate") +
+         (privilege == Privilege::User ? "User" : "Supervisor");
+}
 
 EngineMachine::~EngineMachine() {
   vcpu_->set_native_engine(nullptr);
 }
 
-EngineMachine::EngineMachine(EngineUsed engine) : bus_(std::make_unique<Bus>()), image_(kRamSize) {
+EngineMachine::EngineMachine(EngineUsed engine) : image_(kRamSize) {
   auto ram = memory::RamBlock::create("engines", kRamSize);
   CHECK(ram.has_value(), "{}", ram.error().message());
   ram_ = std::move(*ram);
@@ -94,7 +48,7 @@ EngineMachine::EngineMachine(EngineUsed engine) : bus_(std::make_unique<Bus>()),
   auto model = cpu::CpuModel::create("max");
   CHECK(model.has_value(), "{}", model.error().message());
   model_ = std::move(*model);
-  vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{map_, ports_, *bus_, *model_, 0});
+  vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{map_, ports_, bus_, *model_, 0});
   build_tables();
   if (engine == EngineUsed::None) return;
   translate::EngineOptions options;
@@ -106,12 +60,8 @@ EngineMachine::EngineMachine(EngineUsed engine) : bus_(std::make_unique<Bus>()),
   vcpu_->set_native_engine(engine_.get());
 }
 
-void EngineMachine::set_word(std::vector<uint8_t>& image, uint32_t physical, uint32_t value) const {
-  std::memcpy(image.data() + physical, &value, 4);
-}
-
 void EngineMachine::build_tables() {
-  const auto word = [&](uint32_t at, uint32_t value) { set_word(image_, at, value); };
+  const auto word = [&](uint32_t at, uint32_t value) { put_word(image_, at, value); };
   constexpr uint32_t kAll = kPresent | kWritable | kUser;
   for (const auto& [address, table] : {std::pair{kCodeBase, kUserTable}, std::pair{kKernelBase, kKernelTable},
                                        std::pair{0u, kLowTable}, std::pair{0xfffff000u, kHighTable}})
@@ -130,28 +80,12 @@ void EngineMachine::build_tables() {
   page(kUserTable, kLastPage, kLastPhysical | kAll);
   page(kLowTable, 0, kZeroPhysical | kAll);
   page(kHighTable, 0xfffff000, kTopPhysical | kAll);
-  for (uint32_t n = 0; n < 0x4000; n += 0x1000)
+  for (uint32_t n = 0; n < kKernelPages << 12; n += 0x1000)
     page(kKernelTable, kKernelBase + n, (kKernelPhysical + n) | kPresent | kWritable);
 
-  const auto descriptor = [&](uint16_t selector, uint32_t low, uint32_t high) {
-    word(kKernelPhysical + (selector & ~7u), low);
-    word(kKernelPhysical + (selector & ~7u) + 4, high);
-  };
-  descriptor(kKernelCode, 0xffff, kFlat | 0x9b00);
-  descriptor(kKernelData, 0xffff, kFlat | 0x9300);
-  descriptor(kUserCode, 0xffff, kFlat | 0xfb00);
-  descriptor(kUserData, 0xffff, kFlat | 0xf300);
-  descriptor(kTask, (kTss & 0xffff) << 16 | 0x67, (kTss & 0xff000000) | (kTss >> 16 & 0xff) | 0x8b00);
-  word(kKernelPhysical + 0x800 + 4, kStackTop);
-  word(kKernelPhysical + 0x800 + 8, kKernelData);
-  word(kKernelPhysical + 0x800 + 0x64, 0x00680000);  // no I/O permission bit map
-  for (uint32_t vector = 0; vector < kVectors; ++vector) {
-    const uint32_t handler = kHandlers + vector;
-    const bool user = vector == 3 || vector == 4 || vector == 0x80;
-    word(kKernelPhysical + 0x1000 + 8 * vector, uint32_t{kKernelCode} << 16 | (handler & 0xffff));
-    word(kKernelPhysical + 0x1000 + 8 * vector + 4, (handler & 0xffff0000) | (user ? 0xee00 : 0x8e00));
-    image_[kKernelPhysical + 0x2000 + vector] = 0xf4;  // hlt
-  }
+  differential::build_supervisor(std::span(image_).subspan(kKernelPhysical, kKernelPages << 12));
+  // INT 80h is for everybody.
+  image_[kKernelPhysical + 0x1000 + 8 * 0x80 + 5] |= 0x60;
 }
 
 // Only what differs, and in the way that tells whoever watches.
@@ -175,15 +109,15 @@ void EngineMachine::restore(const Program& program) {
   const bool pages = limit > 0xfffff;
   const uint32_t units = pages ? limit >> 12 : limit;
   const uint32_t fs = kKernelPhysical + (kFsSelector & ~7u);
-  set_word(image, fs, program.fs_base << 16 | (units & 0xffff));
-  set_word(image, fs + 4,
+  put_word(image, fs, program.fs_base << 16 | (units & 0xffff));
+  put_word(image, fs + 4,
            (program.fs_base & 0xff000000) | (program.fs_base >> 16 & 0xff) | (units & 0xf0000) |
                (pages ? 0xc0f300 : 0x40f300));
   if (!program.system_call.empty()) {
     std::memcpy(image.data() + kKernelPhysical + 0x2400, program.system_call.data(),
                 program.system_call.size());
     const uint32_t gate = kKernelPhysical + 0x1000 + 8 * 0x80;
-    set_word(image, gate, uint32_t{kKernelCode} << 16 | ((kHandlers + 0x400) & 0xffff));
+    put_word(image, gate, uint32_t{kKernelCode} << 16 | ((kHandlers + 0x400) & 0xffff));
   }
   put(0, image);
 }
@@ -192,25 +126,17 @@ Ending EngineMachine::run(const Program& program, uint64_t budget, uint64_t kick
   restore(program);
   cpu::CpuState& state = vcpu_->state();
   vcpu_->reset();
-  state.cr0 =
-      x86::kCr0Pg | x86::kCr0Wp | x86::kCr0Ne | x86::kCr0Et | x86::kCr0Mp | x86::kCr0Pe | program.cr0_set;
+  const bool user = program.privilege == Privilege::User;
+  differential::enter_supervisor_tables(state, *model_, user ? 3 : 0);
+  state.cr0 |= program.cr0_set;
   state.cr2 = 0;
   state.cr3 = kPageDirectory;
-  state.cr4 = x86::kCr4Osfxsr | x86::kCr4Osxmmexcpt;
-  if (model_->has(cpu::Feature::Xsave)) state.cr4 |= x86::kCr4Osxsave;
   state.cr4 &= ~program.cr4_clear;
-  state.xcr0 = std::max(1u, model_->cpuid(13, 0).eax);
-  const bool user = program.privilege == Privilege::User;
-  state.cpl = user ? 3 : 0;
-  state.segments.fill(user ? flat(kUserData, 0x00c0f300) : flat(kKernelData, 0x00c09300));
-  state.segments[x86::kCs] = user ? flat(kUserCode, 0x00c0fb00) : flat(kKernelCode, 0x00c09b00);
   const bool pages = program.fs_limit > 0xfffff;
   state.segments[x86::kFs] = {kFsSelector, pages ? 0x00c0f300u : 0x0040f300u, program.fs_base,
                               program.fs_limit};
   if (program.ds_attributes != 0) state.segments[x86::kDs].attributes = program.ds_attributes;
-  state.gdtr = {kGdt, 0x3f};
-  state.idtr = {kIdt, kVectors * 8 - 1};
-  state.tr = {kTask, kAttributesTss, kTss, 0x67};
+  state.gdtr.limit = 0x3f;  // with FS
   std::copy_n(program.state.gpr.begin(), 8, state.gpr.begin());
   state.eip = program.state.eip;
   state.eflags = program.state.eflags;

@@ -11,9 +11,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "cpu/no_bus.h"
 #include "cpu/vcpu.h"
+#include "differential/supervisor.h"
 #include "differential/test_case.h"
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
@@ -29,10 +32,13 @@ inline constexpr uint32_t kCodeSize = 0x2000, kCodeAlias = kCodeBase + 0x8000;
 inline constexpr uint32_t kReadOnlyPage = kDataBase + 0x2000, kAbsentPage = kDataBase + 0x3000,
                           kSupervisorPage = kDataBase + 0x4000, kEmptyPage = kDataBase + 0x5000,
                           kLastPage = kDataBase + 0x6000;
-inline constexpr uint32_t kKernelBase = 0x31340000;
 
 enum class EngineUsed : uint8_t { None, Translate, Trap };
 enum class Privilege : uint8_t { Supervisor, User };
+
+/// What most tests here have as their parameter, and its name among theirs.
+using Tested = std::tuple<EngineUsed, Privilege>;
+[[nodiscard]] std::string name_of(const Tested& tested);
 
 /// What a run begins with.
 struct Program {
@@ -67,9 +73,9 @@ class EngineMachine {
   /// Runs until the machine halts, or for so many instructions (the interpreter) or two seconds (others).
   /// `kick_every` in nanoseconds: how often an engine is interrupted; 0: never.
   [[nodiscard]] Ending run(const Program& program, uint64_t budget, uint64_t kick_every = 0);
-  /// All of its memory; accessed and dirty bits are in it.
   /// Guest memory by virtual address; false: not there.
   [[nodiscard]] bool read(uint32_t address, std::span<uint8_t> bytes) const;
+  /// All of its memory; accessed and dirty bits are in it.
   [[nodiscard]] std::span<const uint8_t> memory() const;
   [[nodiscard]] const translate::Engine* engine() const { return engine_.get(); }
   [[nodiscard]] const cpu::CpuModel& model() const { return *model_; }
@@ -77,17 +83,14 @@ class EngineMachine {
   [[nodiscard]] std::string describe(const Ending& ending) const;
 
  private:
-  class Bus;
-
   void build_tables();
   void restore(const Program& program);
   void put(uint32_t physical, std::span<const uint8_t> bytes);
-  void set_word(std::vector<uint8_t>& image, uint32_t physical, uint32_t value) const;
 
   std::unique_ptr<memory::RamBlock> ram_;
   memory::PhysicalMap map_;
   memory::PortMap ports_;
-  std::unique_ptr<Bus> bus_;
+  cpu::NoBus bus_;
   std::optional<cpu::CpuModel> model_;
   std::unique_ptr<cpu::Vcpu> vcpu_;
   std::unique_ptr<translate::Engine> engine_;

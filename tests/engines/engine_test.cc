@@ -8,7 +8,7 @@
 namespace vitrine::engines {
 namespace {
 
-class Engines : public testing::TestWithParam<std::tuple<EngineUsed, Privilege>> {
+class Engines : public testing::TestWithParam<Tested> {
  protected:
   Engines() : interpreted_(EngineUsed::None), native_(std::get<0>(GetParam())) {}
 
@@ -99,12 +99,7 @@ TEST_P(Engines, KickedInTheMiddleOfEverything) {
 INSTANTIATE_TEST_SUITE_P(All, Engines,
                          testing::Combine(testing::Values(EngineUsed::Translate, EngineUsed::Trap),
                                           testing::Values(Privilege::User, Privilege::Supervisor)),
-                         [](const auto& parameters) {
-                           return std::string(std::get<0>(parameters.param) == EngineUsed::Trap
-                                                  ? "Trap"
-                                                  : "Translate") +
-                                  (std::get<1>(parameters.param) == Privilege::User ? "User" : "Supervisor");
-                         });
+                         [](const auto& parameters) { return name_of(parameters.param); });
 
 }  // namespace
 }  // namespace vitrine::engines

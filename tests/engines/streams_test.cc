@@ -9,9 +9,8 @@
 #include <chrono>
 #include <cstdlib>
 
-#include "cpu/decoder.h"
-#include "cpu/processor_bus.h"
 #include "differential/comparison.h"
+#include "differential/decoder_finder.h"
 #include "differential/generator.h"
 #include "engines/engine_machine.h"
 #include "engines/verifier.h"
@@ -24,35 +23,6 @@ namespace {
 
 using cpu::Operation;
 using Clock = std::chrono::steady_clock;
-
-class NoBus : public cpu::ProcessorBus {
- public:
-  std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override { return std::nullopt; }
-  uint64_t time_stamp(unsigned /*vcpu*/) override { return 0; }
-  bool set_apic_base(unsigned /*vcpu*/, uint64_t /*value*/) override { return false; }
-  void set_tsc_deadline(unsigned /*vcpu*/, uint64_t /*value*/) override {}
-  uint64_t tsc_deadline(unsigned /*vcpu*/) override { return 0; }
-  void set_ferr(unsigned /*vcpu*/, bool /*level*/) override {}
-};
-
-class Finder : public differential::FormFinder {
- public:
-  explicit Finder(const cpu::CpuModel& model) : core_({map_, ports_, bus_, model, 0}), decoder_(model) {}
-
-  cpu::Instruction decode(const uint8_t* bytes, unsigned size) override {
-    cpu::Instruction instruction{};
-    const cpu::Decoded decoded = decoder_.decode(core_, bytes, size, true, instruction);
-    if (decoded.status != cpu::DecodeStatus::Done) instruction.operation = Operation::Invalid;
-    return instruction;
-  }
-
- private:
-  memory::PhysicalMap map_;
-  memory::PortMap ports_;
-  NoBus bus_;
-  cpu::Core core_;
-  cpu::Decoder decoder_;
-};
 
 bool one_of(Operation operation, std::initializer_list<Operation> list) {
   return std::ranges::find(list, operation) != list.end();
@@ -72,7 +42,7 @@ struct Environment {
   }
 };
 
-class Streams : public testing::TestWithParam<std::tuple<EngineUsed, Privilege>> {
+class Streams : public testing::TestWithParam<Tested> {
  protected:
   Streams()
       : seed_(static_cast<uint64_t>(Environment("VITRINE_SEED").or_else(1))),
@@ -144,7 +114,7 @@ class Streams : public testing::TestWithParam<std::tuple<EngineUsed, Privilege>>
 
   uint64_t seed_;
   EngineMachine interpreted_, native_;
-  Finder finder_;
+  differential::DecoderFinder finder_;
   differential::Forms forms_;
   differential::Generator generator_;
   std::mt19937_64 random_;
@@ -300,12 +270,7 @@ TEST_P(Streams, Bytes) {
 INSTANTIATE_TEST_SUITE_P(Engines, Streams,
                          testing::Combine(testing::Values(EngineUsed::Translate, EngineUsed::Trap),
                                           testing::Values(Privilege::User, Privilege::Supervisor)),
-                         [](const auto& parameters) {
-                           return std::string(std::get<0>(parameters.param) == EngineUsed::Trap
-                                                  ? "Trap"
-                                                  : "Translate") +
-                                  (std::get<1>(parameters.param) == Privilege::User ? "User" : "Supervisor");
-                         });
+                         [](const auto& parameters) { return name_of(parameters.param); });
 
 }  // namespace
 }  // namespace vitrine::engines
