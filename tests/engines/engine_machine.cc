@@ -23,9 +23,9 @@ using differential::put_word;
 constexpr uint32_t kRamSize = 0x20000;
 constexpr uint32_t kPageDirectory = 0x0000, kUserTable = 0x1000, kKernelTable = 0x2000, kLowTable = 0x3000,
                    kHighTable = 0x4000, kKernelPhysical = 0x5000, kTableEnd = 0x5000;
-constexpr uint32_t kCodePhysical = 0x10000, kDataPhysical = 0x12000, kReadOnlyPhysical = 0x14000,
-                   kSupervisorPhysical = 0x15000, kLastPhysical = 0x16000, kZeroPhysical = 0x17000,
-                   kTopPhysical = 0x18000, kEmptyPhysical = 0x10000000;
+constexpr uint32_t kDataPhysical = 0x12000, kReadOnlyPhysical = 0x14000, kSupervisorPhysical = 0x15000,
+                   kLastPhysical = 0x16000, kZeroPhysical = 0x17000, kTopPhysical = 0x18000,
+                   kEmptyPhysical = 0x10000000;
 constexpr std::chrono::seconds kPatience{2};
 
 }  // namespace
@@ -34,6 +34,12 @@ std::string name_of(const Tested& tested) {
   const auto& [engine, privilege] = tested;
   return std::string(engine == EngineUsed::Trap ? "Trap" : "Translate") +
          (privilege == Privilege::User ? "User" : "Supervisor");
+}
+
+void EngineMachine::Dma::write_port(uint16_t port, unsigned size, uint32_t value) {
+  if (port == kDmaAddressPort && size == 4) address_ = value;
+  const auto byte = static_cast<uint8_t>(value);
+  if (port == kDmaValuePort && address_ < kRamSize) map_.write(PhysicalAddress(address_), {&byte, 1});
 }
 
 EngineMachine::~EngineMachine() {
@@ -49,6 +55,7 @@ EngineMachine::EngineMachine(EngineUsed engine) : image_(kRamSize) {
   CHECK(model.has_value(), "{}", model.error().message());
   model_ = std::move(*model);
   vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{map_, ports_, bus_, *model_, 0});
+  ports_.map(kDmaAddressPort, 8, dma_, memory::PortWidth::Dword);
   build_tables();
   if (engine == EngineUsed::None) return;
   translate::EngineOptions options;
@@ -119,6 +126,8 @@ void EngineMachine::restore(const Program& program) {
     const uint32_t gate = kKernelPhysical + 0x1000 + 8 * 0x80;
     put_word(image, gate, uint32_t{kKernelCode} << 16 | ((kHandlers + 0x400) & 0xffff));
   }
+  for (const auto& [address, value] : program.tables)
+    put_word(image, kKernelPhysical + (address - kKernelBase), value);
   put(0, image);
 }
 

@@ -1,10 +1,12 @@
 // A small machine for comparing engines: RAM, page tables, descriptor tables and handlers that halt. Two of
-// them, one with a native engine and one without, run the same code and must end in the same state. It has no
-// devices.
+// them, one with a native engine and one without, run the same code and must end in the same state.
 //
 //   20000000  code, two pages           20010000  data, two pages; behind them read-only, absent, supervisor,
 //   20008000  the first code page again           nothing behind (reads as ones), writable
 //   00000000, fffff000  writable        31340000  GDT, TSS | IDT | handlers | stack: supervisor only
+//
+// There is one device: the byte written to port 54h goes to memory at the physical address written to port
+// 50h.
 #pragma once
 
 #include <memory>
@@ -50,12 +52,17 @@ struct Program {
   uint32_t fs_base = 0, fs_limit = 0xffffffff;  ///< FS is kFsSelector; its descriptor says this, too.
   std::vector<uint8_t> system_call;             ///< Not empty: the handler of INT 80h, at CPL 0.
   uint32_t ds_attributes = 0;                   ///< Not 0: instead of those of a flat writable segment.
+  /// Addresses and values: doublewords of the GDT, the TSS or the IDT that are other than usual.
+  std::vector<std::pair<uint32_t, uint32_t>> tables;
 };
 
 /// The engines' memory for translated code: small, so that it is emptied now and then.
 inline constexpr size_t kCodeMemory = size_t{4} << 20;
 
 inline constexpr uint16_t kFsSelector = 0x3b;
+inline constexpr uint16_t kFreeSelector = 0x18;  ///< Its descriptor is for the program's `tables`.
+inline constexpr uint8_t kDmaAddressPort = 0x50, kDmaValuePort = 0x54;
+inline constexpr uint32_t kCodePhysical = 0x10000;
 
 struct Ending {
   cpu::ExitReason reason = cpu::ExitReason::BudgetSpent;
@@ -83,6 +90,18 @@ class EngineMachine {
   [[nodiscard]] std::string describe(const Ending& ending) const;
 
  private:
+  /// See above.
+  class Dma : public memory::PortDevice {
+   public:
+    explicit Dma(memory::PhysicalMap& map) : map_(map) {}
+    uint32_t read_port(uint16_t /*port*/, unsigned /*size*/) override { return 0; }
+    void write_port(uint16_t port, unsigned size, uint32_t value) override;
+
+   private:
+    memory::PhysicalMap& map_;
+    uint32_t address_ = 0;
+  };
+
   void build_tables();
   void restore(const Program& program);
   void put(uint32_t physical, std::span<const uint8_t> bytes);
@@ -91,6 +110,7 @@ class EngineMachine {
   memory::PhysicalMap map_;
   memory::PortMap ports_;
   cpu::NoBus bus_;
+  Dma dma_{map_};
   std::optional<cpu::CpuModel> model_;
   std::unique_ptr<cpu::Vcpu> vcpu_;
   std::unique_ptr<translate::Engine> engine_;

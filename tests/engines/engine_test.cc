@@ -1,43 +1,10 @@
 // Situations that random streams meet too seldom: see streams_test.cc.
-#include <gtest/gtest.h>
-
-#include "engines/engine_machine.h"
-#include "engines/verifier.h"
-#include "x86/registers.h"
+#include "engines/engine_comparison.h"
 
 namespace vitrine::engines {
 namespace {
 
-class Engines : public testing::TestWithParam<Tested> {
- protected:
-  Engines() : interpreted_(EngineUsed::None), native_(std::get<0>(GetParam())) {}
-
-  Program program(std::vector<uint8_t> code) {
-    Program made;
-    made.privilege = std::get<1>(GetParam());
-    made.code = std::move(code);
-    made.state.eip = kCodeBase;
-    made.state.eflags = 0x202;
-    made.state.gpr[x86::kEsp] = kDataBase + 0x1800;
-    made.state.gpr[x86::kEsi] = kDataBase + 0x100;
-    made.state.gpr[x86::kEdi] = kDataBase + 0x400;
-    made.state.unit[0] = 0x7f;
-    made.state.unit[1] = 0x03;
-    made.state.unit[24] = 0x80;
-    made.state.unit[25] = 0x1f;
-    return made;
-  }
-  void compare(const Program& wanted, uint64_t kick_every = 0) {
-    constexpr uint64_t kBudget = 20'000'000;
-    const Ending expected = interpreted_.run(wanted, kBudget);
-    ASSERT_NE(expected.reason, cpu::ExitReason::BudgetSpent);
-    const Ending ending = native_.run(wanted, kBudget, kick_every);
-    EXPECT_EQ(difference(interpreted_, expected, native_, ending), "");
-    EXPECT_EQ(verify_translations(*native_.engine()), "");
-  }
-
-  EngineMachine interpreted_, native_;
-};
+class Engines : public EngineComparison {};
 
 // More calls without returns than the return stack holds, then returns without calls.
 TEST_P(Engines, CallsAndReturnsThatDoNotMatch) {
@@ -60,7 +27,7 @@ TEST_P(Engines, JumpAndCallToAddressZero) {
 // A call is made while floating-point instructions may run, its return while they may not: the code that it
 // returns to must know.
 TEST_P(Engines, ReturnAfterTaskSwitchedWasSet) {
-  if (std::get<1>(GetParam()) != Privilege::User) return;
+  if (!user()) return;
   Program wanted = program({0xe8, 0x03, 0x00, 0x00, 0x00,                             // call f
                             0xd9, 0xe8, 0xcc,                                         // fld1; int3
                             0xcd, 0x80, 0xc3});                                       // f: int 80h; ret
@@ -70,7 +37,7 @@ TEST_P(Engines, ReturnAfterTaskSwitchedWasSet) {
 
 // The same with a loop, so that everything is linked and in the caches.
 TEST_P(Engines, LoopsAfterTaskSwitchedWasSet) {
-  if (std::get<1>(GetParam()) != Privilege::User) return;
+  if (!user()) return;
   Program wanted = program({0xbb, 0x05, 0x00, 0x00, 0x00,          // mov ebx, 5
                             0xe8, 0x06, 0x00, 0x00, 0x00,          // 1: call f
                             0xd9, 0xe8, 0xdd, 0xd8, 0xeb, 0xf5,    // fld1; fstp st0; jmp 1b
@@ -96,10 +63,7 @@ TEST_P(Engines, KickedInTheMiddleOfEverything) {
   compare(wanted, 30'000);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Engines,
-                         testing::Combine(testing::Values(EngineUsed::Translate, EngineUsed::Trap),
-                                          testing::Values(Privilege::User, Privilege::Supervisor)),
-                         [](const auto& parameters) { return name_of(parameters.param); });
+VITRINE_ALL_ENGINES(Engines);
 
 }  // namespace
 }  // namespace vitrine::engines

@@ -12,8 +12,7 @@
 #include "differential/comparison.h"
 #include "differential/decoder_finder.h"
 #include "differential/generator.h"
-#include "engines/engine_machine.h"
-#include "engines/verifier.h"
+#include "engines/engine_comparison.h"
 #include "x86/control_registers.h"
 #include "x86/flags.h"
 #include "x86/registers.h"
@@ -267,10 +266,7 @@ TEST_P(Streams, Bytes) {
   EXPECT_GT(cases_, 100u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, Streams,
-                         testing::Combine(testing::Values(EngineUsed::Translate, EngineUsed::Trap),
-                                          testing::Values(Privilege::User, Privilege::Supervisor)),
-                         [](const auto& parameters) { return name_of(parameters.param); });
+VITRINE_ALL_ENGINES(Streams);
 
 }  // namespace
 }  // namespace vitrine::engines
