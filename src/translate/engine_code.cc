@@ -179,7 +179,9 @@ Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
 }
 
 bool Engine::translate_crossing(Core& core, CodePage& page, uint32_t eip, Lookup& lookup) {
-  CodePage* const next = code_page(core, (eip | kPageMask) + 1, lookup);
+  const uint32_t next_page = (eip | kPageMask) + 1;
+  if (next_page == 0) return false;  // Beyond the segment's limit, not at address 0: the interpreter's.
+  CodePage* const next = code_page(core, next_page, lookup);
   if (next == nullptr) return false;
   memory_.watch(*next->key.block, next->key.page, memory::Watch::Translated);
   translator_->translate_crossing(core, page, bytes_of(page), *next, bytes_of(*next), eip);
