@@ -1,7 +1,7 @@
 // Random instruction streams on two machines, one with a native engine and one without: they must end in the
-// same state. Every form that the decoder knows, one at a time and in streams; arbitrary bytes. Everything
-// that was translated on the way is checked by the verifier. VITRINE_SEED and VITRINE_SECONDS change the seed
-// and the time for each test; a failure prints the program.
+// same state. Every form that the decoder knows, one at a time and in streams; a fault in every position of
+// one; arbitrary bytes. Everything that was translated on the way is checked by the verifier. VITRINE_SEED
+// and VITRINE_SECONDS change the seed and the time for each test; a failure prints the program.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -94,6 +94,25 @@ class Streams : public testing::TestWithParam<Tested> {
     for (const uint8_t byte : std::span(program.code).subspan(program.state.eip - kCodeBase))
       text += fmt::format(" {:02x}", byte);
     return text + "\n";
+  }
+
+  /// A form with the registers that it was made for, so that its memory operand is there. The first is told
+  /// by the state that the program begins with.
+  std::vector<uint8_t> harmless_piece(Program& program, bool first) {
+    const differential::TestCase test =
+        generator_.make(below(static_cast<uint32_t>(forms_.encodings.size())));
+    const differential::Form& form = forms_.encodings[test.form];
+    Code code;
+    if (first) {
+      program.state = test.before;
+      std::copy(test.window_bytes.begin(), test.window_bytes.end(), program.data.begin() + test.window);
+    } else {
+      for (unsigned reg = 0; reg < 8; ++reg)
+        if (reg != x86::kEsp) code.mov(static_cast<x86::Gpr>(reg), test.before.gpr[reg]);
+    }
+    code.add(std::vector<uint8_t>(test.bytes.begin(), test.bytes.begin() + test.length));
+    if (differential::undefined_flags(form.operation) != 0) code.add({0x3d, 0, 0, 0, 0});  // cmp eax, 0
+    return code;
   }
 
   Program start() {
@@ -239,6 +258,52 @@ TEST_P(Streams, Sequences) {
     compare(program, "sequence");
   });
   EXPECT_GT(cases_, 100u);
+}
+
+// One instruction that faults, at every position of a stream; what stands before it has happened, what stands
+// behind it has not. All that the stream has in memory is there, so nothing else stops it.
+TEST_P(Streams, FaultsInEveryPosition) {
+  struct Faulting {
+    uint8_t vector;
+    std::vector<uint8_t> code;
+  };
+  const auto of = [](const Code& code) { return std::vector<uint8_t>(code); };
+  const Faulting faulting[] = {{14, of(Code{0x8b, 0x05}.word(kAbsentPage))},
+                               {14, of(Code{0x01, 0x1d}.word(kReadOnlyPage + 8))},
+                               {14, of(Code{0x89, 0x05}.word(kReadOnlyPage - 3))},
+                               {14, of(Code{0xff, 0x35}.word(kAbsentPage + 4))},
+                               {14, of(Code{0x0f, 0x10, 0x05}.word(kAbsentPage - 7))},
+                               {14, of(Code{0xdd, 0x05}.word(kAbsentPage - 1))},
+                               {0, {0xd4, 0x00}},
+                               {3, {0xcc}},
+                               {6, {0x0f, 0x0b}},
+                               {13, of(Code{0x0f, 0x28, 0x05}.word(kDataBase + 1))},
+                               {0x80, {0xcd, 0x80}}};
+  unsigned reached = 0;
+  for_seconds(0.5, [&] {
+    Program program = start();
+    program.cr0_set = program.cr4_clear = 0;
+    std::vector<std::vector<uint8_t>> pieces;
+    const unsigned length = 3 + below(12);
+    for (unsigned n = 0; n < length; ++n) pieces.push_back(harmless_piece(program, n == 0));
+    const uint32_t at = chance(60) ? 0x100 : 0x1000 - below(100);
+    const Faulting& chosen = faulting[below(std::size(faulting))];
+    for (unsigned position = 0; position <= length; ++position) {
+      program.code.assign(at, 0xcc);
+      for (unsigned n = 0; n < length; ++n) {
+        if (n == position) program.code.insert(program.code.end(), chosen.code.begin(), chosen.code.end());
+        program.code.insert(program.code.end(), pieces[n].begin(), pieces[n].end());
+      }
+      if (position == length) program.code.insert(program.code.end(), chosen.code.begin(), chosen.code.end());
+      program.state.eip = kCodeBase + at;
+      compare(program, fmt::format("vector {} at position {}", chosen.vector, position));
+      const uint32_t handler = differential::kHandlers + chosen.vector + 1;
+      if (interpreted_.run(program, kBudget).state.eip == handler) ++reached;
+    }
+  });
+  EXPECT_GT(cases_, 100u);
+  // Some of what is generated faults by itself.
+  EXPECT_GT(reached, cases_ / 2);
 }
 
 // Arbitrary bytes, prefixes in every order.
