@@ -222,7 +222,9 @@ class Vitrine(Virtual):
         return tried.stderr.strip() if "--engine" in tried.stderr else None
 
     def kernel_options(self, shipped):
-        return ["-kernel", self.kernel.bzimage, "-unpack-kernel", "off" if shipped else "on"]
+        if shipped:
+            return ["-kernel", self.kernel.bzimage, "-unpack-kernel", "off"]
+        return ["-kernel", self.kernel.bzimage_stored]
 
 
 class Tcg(Virtual):

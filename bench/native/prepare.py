@@ -1,5 +1,5 @@
 """Makes what the speed bench runs: the programs, the initramfs that holds them, a disk, a ROM, and Debian's kernel in
-the form that QEMU can start without the guest's unpacking it."""
+the forms that QEMU and Vitrine can start without anybody's unpacking it."""
 import lzma
 import os
 import pathlib
@@ -90,12 +90,18 @@ def make_rom(path):
 
 
 def unpacked(bzimage):
-    """The ELF file in a bzImage, and the image's bytes (the header's fields: Linux's Documentation/x86/boot.rst)."""
+    """The ELF file in a bzImage, the image's bytes, and the same with the ELF file stored in it (the header's fields:
+    Linux's Documentation/x86/boot.rst)."""
     image = bytearray(bzimage.read_bytes())
     protected_part = (image[0x1F1] + 1) * 512
     offset, length = struct.unpack_from("<II", image, 0x248)
-    payload = image[protected_part + offset:protected_part + offset + length]
-    return lzma.decompress(bytes(payload[:-4]) if payload[:6] == b"\xfd7zXZ\0" else bytes(payload)), image
+    start = protected_part + offset
+    payload = bytes(image[start:start + length])
+    elf = lzma.decompress(payload[:-4] if payload[:6] == b"\xfd7zXZ\0" else payload)
+    stored = image[:start] + elf + bytes(-(offset + len(elf)) % 16)
+    struct.pack_into("<I", stored, 0x24C, len(elf))
+    struct.pack_into("<I", stored, 0x1F4, (len(stored) - protected_part) // 16)
+    return elf, image, stored
 
 
 class Kernel:
@@ -103,7 +109,7 @@ class Kernel:
 
     def __init__(self, guests, initramfs, disk, folder):
         self.bzimage, self.initramfs, self.disk = guests / "vmlinuz-686", initramfs, disk
-        elf, image = unpacked(self.bzimage)
+        elf, image, stored = unpacked(self.bzimage)
         entry, headers = struct.unpack_from("<II", elf, 24)
         self.segments = []
         for index in range(struct.unpack_from("<H", elf, 44)[0]):
@@ -116,6 +122,8 @@ class Kernel:
         struct.pack_into("<I", image, 0x214, entry)
         self.bzimage_to_unpacked = folder / "bzimage-to-unpacked"
         self.bzimage_to_unpacked.write_bytes(image)
+        self.bzimage_stored = folder / "bzimage-stored"
+        self.bzimage_stored.write_bytes(stored)
 
 
 def prepare(build, sse):

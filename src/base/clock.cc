@@ -1,8 +1,17 @@
 #include "base/clock.h"
 
+#include <ctime>
+
 #include "base/check.h"
 
 namespace vitrine {
+
+Nanoseconds monotonic_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<Nanoseconds>(time.tv_sec) * kNanosecondsPerSecond +
+         static_cast<Nanoseconds>(time.tv_nsec);
+}
 
 std::optional<Nanoseconds> Clock::next_deadline() const {
   if (armed_.empty()) return std::nullopt;

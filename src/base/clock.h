@@ -16,6 +16,9 @@ using Nanoseconds = uint64_t;
 inline constexpr Nanoseconds kNanosecondsPerSecond = 1'000'000'000;
 inline constexpr Nanoseconds kNanosecondsPerMillisecond = 1'000'000;
 
+/// Of the host, CLOCK_MONOTONIC. What guests see comes from a Clock.
+[[nodiscard]] Nanoseconds monotonic_time();
+
 class Timer;
 
 /// Time and the timers waiting for it. Single-threaded: whoever drives a machine's devices holds it.

@@ -151,6 +151,14 @@ TEST(LinuxImage, UnpackedPayloadIsEnteredAtItsOwnEntry) {
   EXPECT_EQ(get32(chunk_at(plan->chunks, 0x10000).data, 0x214), 0x1000004u);
 }
 
+TEST(LinuxImage, APayloadThatIsNotPackedNeedsNoUnpacking) {
+  const auto plan = plan_linux_boot(
+      {make_bzimage(make_elf(0xc1000000, 0x1000000, {0x55, 0x66})), {}, "", kMemory, Payload::Unpacked});
+  ASSERT_TRUE(plan.has_value()) << plan.error().message();
+  EXPECT_EQ(plan->linux_entry32, 0x1000004u);
+  EXPECT_EQ(chunk_at(plan->chunks, 0x1000000).data[1], 0x66);
+}
+
 TEST(LinuxImage, AnUnknownCompressionFallsBackToTheGuest) {
   const std::vector<uint8_t> payload(64, 0x42);
   const auto plan = plan_linux_boot({make_bzimage(payload), {}, "", kMemory, Payload::Unpacked});

@@ -35,7 +35,7 @@ struct LinuxBoot {
 /// long.
 [[nodiscard]] Result<BootPlan> plan_linux_boot(const LinuxBoot& boot);
 
-/// The compressed payload of a bzImage, unpacked: xz, lzma and gzip. At most 512 MiB.
+/// The payload of a bzImage, unpacked: xz, lzma, gzip, or not packed at all. At most 512 MiB.
 [[nodiscard]] Result<std::vector<uint8_t>> unpack_payload(std::span<const uint8_t> payload);
 
 }  // namespace vitrine::firmware

@@ -105,6 +105,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   void stop_soon();
   void handle_exit(const Processors::Slice& slice);
   void wait_idle();
+  [[nodiscard]] bool wait_briefly(Nanoseconds limit) const;
   [[nodiscard]] uint64_t progress() const;
   [[nodiscard]] Nanoseconds time_limit() const;
   [[nodiscard]] uint64_t slice_budget() const;
@@ -142,6 +143,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   bool no_reboot_ = false;
   bool no_shutdown_ = false;
   bool statistics_ = false;
+  bool stood_still_ = false;  // wait_briefly() took the place of the last slice
   bool reset_requested_ = false;
   bool power_off_requested_ = false;
   std::optional<int> end_status_;

@@ -1,7 +1,5 @@
 // The machine's own thread while the vCPUs run in parallel: it holds the lock but while it waits, serves
 // timers and the outside world, and sees to whatever vCPUs stopped for.
-#include <sys/prctl.h>
-
 #include <algorithm>
 
 #include "machine/machine.h"
@@ -18,8 +16,6 @@ void Machine::start_parallel() {
   FairLock* const lock = pc_->processors().lock();
   lock->lock();
   loop_->set_lock(lock);
-  // The host may be late for deadlines by the timer slack: 50 µs if not said otherwise.
-  (void)::prctl(PR_SET_TIMERSLACK, 1'000UL, 0UL, 0UL, 0UL);
   threads_ = std::make_unique<ProcessorThreads>(pc_->processors(), [this] { loop_->wake(); });
 }
 

@@ -56,9 +56,9 @@ OutputQueue::Progress OutputQueue::drain(int fd) {
 }
 
 void OutputQueue::drain_with_patience(int fd, Nanoseconds timeout) {
-  const Nanoseconds end = RealClock::monotonic_time() + timeout;
+  const Nanoseconds end = monotonic_time() + timeout;
   while (drain(fd) == Progress::Blocked) {
-    const Nanoseconds time = RealClock::monotonic_time();
+    const Nanoseconds time = monotonic_time();
     if (time >= end) return;
     pollfd polled{fd, POLLOUT, 0};
     ::poll(&polled, 1, static_cast<int>((end - time) / 1'000'000) + 1);

@@ -1,18 +1,10 @@
 #include "machine/real_clock.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "base/check.h"
 
 namespace vitrine::machine {
-
-Nanoseconds RealClock::monotonic_time() {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<Nanoseconds>(time.tv_sec) * kNanosecondsPerSecond +
-         static_cast<Nanoseconds>(time.tv_nsec);
-}
 
 Nanoseconds RealClock::now() const {
   if (serving()) return shown_;

@@ -36,9 +36,6 @@ class RealClock final : public Clock {
   /// Called when the earliest deadline has moved forward: a running vCPU should look up.
   void set_deadline_listener(std::function<void()> listener) { listener_ = std::move(listener); }
 
-  /// CLOCK_MONOTONIC.
-  [[nodiscard]] static Nanoseconds monotonic_time();
-
  private:
   void deadline_moved() override {
     if (listener_) listener_();

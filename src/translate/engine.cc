@@ -200,10 +200,15 @@ void Engine::set_alarm(Nanoseconds after) {
   set_current_engine(this);
   // So that something is executed when it is late already.
   after = std::max<Nanoseconds>(after, 50'000);
+  // One that is set for sooner stays: a kick too many costs less than to set the timer at each slice.
+  const Nanoseconds now = monotonic_time();
+  const Nanoseconds wanted = now + after;
+  if (alarm_time_ > now && alarm_time_ <= wanted) return;
+  alarm_time_ = wanted;
   itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>(after / 1'000'000'000);
-  when.it_value.tv_nsec = static_cast<long>(after % 1'000'000'000);
-  ::timer_settime(alarm_, 0, &when, nullptr);
+  when.it_value.tv_sec = static_cast<time_t>(wanted / kNanosecondsPerSecond);
+  when.it_value.tv_nsec = static_cast<long>(wanted % kNanosecondsPerSecond);
+  ::timer_settime(alarm_, TIMER_ABSTIME, &when, nullptr);
 }
 
 // ---- Between the interpreter's state and ours.

@@ -204,7 +204,8 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   uint32_t fault_address_ = 0;         // Leave::Fault
   uint32_t fault_error_ = 0;
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
-  void* alarm_ = nullptr;  // timer_t
+  void* alarm_ = nullptr;       // timer_t
+  Nanoseconds alarm_time_ = 0;  // that it goes off at, or went off at, by CLOCK_MONOTONIC
 
   // In parallel. Who holds the lock may change anything here while `outside_` is 0; the processor's own
   // thread may read it without the lock while it is 1.
