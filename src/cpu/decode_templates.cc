@@ -129,17 +129,21 @@ uint64_t instruction_shape(const uint8_t* bytes, unsigned available, bool code32
 }
 
 bool DecodeTemplates::find(uint64_t shape, const uint8_t* bytes, unsigned available, Instruction& instruction,
-                           Flow& flow) const {
+                           Flow& flow, Encoding* encoding) const {
   const Entry& entry = entries_[slot(shape)];
   if (entry.shape != shape || entry.instruction.length > available) return false;
   instruction = entry.instruction;
   fill(entry.fields, bytes, instruction);
   flow = entry.flow;
+  if (encoding != nullptr) {
+    *encoding = entry.encoding;
+    std::memcpy(encoding->bytes, bytes, encoding->length);
+  }
   return true;
 }
 
 void DecodeTemplates::keep(uint64_t shape, const uint8_t* bytes, const Instruction& instruction, Flow flow,
-                           const InstructionFields& fields) {
+                           const Encoding& encoding, const InstructionFields& fields) {
   if (!readable(fields.displacement) || !readable(fields.immediate) || !readable(fields.immediate2)) return;
   const unsigned length =
       shape_length(shape) + fields.displacement.size + fields.immediate.size + fields.immediate2.size;
@@ -148,7 +152,7 @@ void DecodeTemplates::keep(uint64_t shape, const uint8_t* bytes, const Instructi
   fill(fields, bytes, again);
   const bool same = again.displacement == instruction.displacement &&
                     again.immediate == instruction.immediate && again.immediate2 == instruction.immediate2;
-  if (same) entries_[slot(shape)] = {shape, instruction, fields, flow};
+  if (same) entries_[slot(shape)] = {shape, instruction, fields, encoding, flow};
 }
 
 }  // namespace vitrine::cpu

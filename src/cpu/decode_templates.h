@@ -40,17 +40,19 @@ class DecodeTemplates {
  public:
   /// Whether the shape is known. Then `instruction` is set as for new, eip_offset excepted. `bytes` are the
   /// `available` ones that the shape was made from; an instruction that goes on behind them is not known.
+  /// `encoding` may be null.
   [[nodiscard]] bool find(uint64_t shape, const uint8_t* bytes, unsigned available, Instruction& instruction,
-                          Flow& flow) const;
+                          Flow& flow, Encoding* encoding) const;
   /// Keeps what `bytes` were decoded to, if the fields account for all that is behind the shape.
   void keep(uint64_t shape, const uint8_t* bytes, const Instruction& instruction, Flow flow,
-            const InstructionFields& fields);
+            const Encoding& encoding, const InstructionFields& fields);
 
  private:
   struct Entry {
     uint64_t shape = 0;
     Instruction instruction{};
     InstructionFields fields;
+    Encoding encoding{};  ///< But its bytes.
     Flow flow = Flow::Inline;
   };
 

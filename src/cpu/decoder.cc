@@ -417,12 +417,13 @@ Decoder::Decoder(const CpuModel& model) : engine_(std::make_unique<Engine>()) {
 
 Decoder::~Decoder() = default;
 
-Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bool code32, Instruction& i) {
+Decoded Decoder::decode(Core& core, const uint8_t* bytes, unsigned available, bool code32, Instruction& i,
+                        Encoding* encoding) {
   const uint64_t shape = instruction_shape(bytes, available, code32);
   Flow flow = Flow::Inline;
-  if (shape != 0 && engine_->templates.find(shape, bytes, available, i, flow))
+  if (shape != 0 && engine_->templates.find(shape, bytes, available, i, flow, encoding))
     return {DecodeStatus::Done, flow};
-  return decode_anew(core, bytes, available, code32, i, shape);
+  return decode_anew(core, bytes, available, code32, i, shape, encoding);
 }
 
 Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned available, bool code32,
@@ -460,14 +461,15 @@ Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned availabl
   const InstructionRow* row = find_row(i, core.env.model);
   if (row == nullptr) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
   i.handler = row->handler;
-  if (encoding != nullptr) *encoding = encoding_of(zydis, bytes);
-  if (row->prepare != nullptr && !row->prepare(core, encoding_of(zydis, bytes), i)) {
+  const Encoding encoded = encoding_of(zydis, bytes);
+  if (encoding != nullptr) *encoding = encoded;
+  if (row->prepare != nullptr && !row->prepare(core, encoded, i)) {
     return fault_instruction(&run_inline<undefined_opcode>, 1, i);
   }
   // What a prepare function makes of an immediate is its own affair.
   const bool prepared_number = row->prepare != nullptr && zydis.raw.imm[0].size != 0;
   if (shape != 0 && !prepared_number)
-    engine_->templates.keep(shape, bytes, i, row->flow, fields_of(zydis, i.form));
+    engine_->templates.keep(shape, bytes, i, row->flow, encoded, fields_of(zydis, i.form));
   return {DecodeStatus::Done, row->flow};
 }
 

@@ -26,11 +26,12 @@ class Decoder {
   ~Decoder();
 
   /// Decodes one instruction from at most `available` bytes. `code32` is CS.D. Longer than 15 bytes: one that
-  /// raises #GP(0). Everything of `instruction` is set but eip_offset.
+  /// raises #GP(0). Everything of `instruction` is set but eip_offset. `encoding`, if given, is filled in for
+  /// instructions that exist.
   [[nodiscard]] Decoded decode(Core& core, const uint8_t* bytes, unsigned available, bool code32,
-                               Instruction& instruction);
+                               Instruction& instruction, Encoding* encoding = nullptr);
   /// The same without a look at what has been decoded before. Keeps the result under `shape` unless that is
-  /// 0. `encoding`, if given, is filled in for instructions that exist.
+  /// 0.
   [[nodiscard]] Decoded decode_anew(Core& core, const uint8_t* bytes, unsigned available, bool code32,
                                     Instruction& instruction, uint64_t shape = 0,
                                     Encoding* encoding = nullptr);

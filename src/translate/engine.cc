@@ -396,6 +396,7 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   core.flags_to_state();
   core.restore_displaced();
   core.link_slot = nullptr;
+  if (core.faulted) note_fault_while_slow(eip);
   const cpu::CpuState& state = core.state;
   const bool interrupt = (core.interrupt_request && (state.eflags & x86::kIf) != 0) || state.nmi_pending;
   const bool wanted = core.faulted || core.repeating || interrupt || core.pending_dr6 != 0 ||
@@ -464,6 +465,7 @@ Engine::Outcome Engine::run(Core& core) {
       break;
     }
     if (reason == Leave::Fault) {
+      note_page_fault(eip);
       core.raise_page_fault(fault_address_, fault_error_);
       core.faulted = true;
       break;

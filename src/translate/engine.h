@@ -152,7 +152,10 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void renew_crossing(cpu::Core& core, uint32_t eip);
   void forget_units(memory::RamBlock& block, uint64_t page, uint32_t offset, uint32_t size);
   [[nodiscard]] const void* find_jump(uint32_t eip) const;
+  [[nodiscard]] CodePage* known_page(uint32_t eip) const;
   void note_decline(uint32_t eip);
+  void note_page_fault(uint32_t eip);
+  void note_fault_while_slow(uint32_t eip);
   [[nodiscard]] cpu::Block* declined_block(cpu::Core& core, uint32_t eip);
   [[nodiscard]] bool interpret(cpu::Core& core, uint32_t eip, cpu::Block& block);
   void remember_jump(const Lookup& lookup, uint32_t eip, Leave reason);

@@ -14,6 +14,9 @@ using cpu::Core;
 
 constexpr size_t kCodeMapSize = sizeof(uint32_t) << (32 - kPageShift);
 constexpr uint32_t kFaultsToBeSlow = 8, kRunsAsSlow = 4096;
+// Page faults of the guest's own: a signal costs as much as some twenty runs in the interpreter.
+constexpr uint32_t kRunsToJudge = 64, kRunsWorthAFault = 16;
+constexpr uint8_t kMostPatience = 12;
 
 }  // namespace
 
@@ -158,8 +161,8 @@ Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
   CodePage* page = code_page(core, eip, lookup);
   if (page == nullptr) return lookup;
   const auto offset = static_cast<uint16_t>(eip & kPageMask);
-  auto found = page->entries.find(offset);
-  if (found == page->entries.end()) {
+  uint32_t entry = page->entries.find(offset);
+  if (entry == 0) {
     if (!cache_->has_room()) {
       flush_translations();
       page = code_page(core, eip, lookup);
@@ -169,11 +172,11 @@ Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
     if (!translator_->translate(core, *page, bytes_of(*page), eip) &&
         !translate_crossing(core, *page, eip, lookup))
       return lookup;
-    found = page->entries.find(offset);
-    CHECK(found != page->entries.end());
+    entry = page->entries.find(offset);
+    CHECK(entry != 0);
   }
   lookup.status = Lookup::Status::Found;
-  lookup.code = cache_->memory().executable(found->second);
+  lookup.code = cache_->memory().executable(entry);
   lookup.page = page;
   return lookup;
 }
@@ -193,20 +196,25 @@ void Engine::renew_crossing(Core& core, uint32_t eip) {
   Lookup lookup;
   CodePage* const page = code_page(core, eip, lookup);
   if (page == nullptr) return;
-  const auto entry = page->entries.find(static_cast<uint16_t>(eip & kPageMask));
-  if (entry == page->entries.end()) return;
-  const Unit* const unit = cache_->unit_at(entry->second);
+  const uint32_t entry = page->entries.find(static_cast<uint16_t>(eip & kPageMask));
+  if (entry == 0) return;
+  const Unit* const unit = cache_->unit_at(entry);
   const CodePage* const next = code_page(core, (eip | kPageMask) + 1, lookup);
   if (lookup.status == Lookup::Status::Fault) core.faulted = false;  // Whoever looks it up finds out.
   if (next == unit->tail_page && next != nullptr && next->id == unit->tail_id) return;
   forget_units(*page->key.block, page->key.page, eip & kPageMask, 1);
 }
 
-// An instruction that faults again and again only to be interpreted (a device's register, a page with code)
-// is translated to a plain way out, which costs a tenth; now and then it gets another chance.
-void Engine::note_decline(uint32_t eip) {
+CodePage* Engine::known_page(uint32_t eip) const {
   const uint32_t id = reinterpret_cast<const uint32_t*>(context_->code_map)[eip >> kPageShift];
-  CodePage* const page = id != 0 ? cache_->page(id) : nullptr;
+  return id != 0 ? cache_->page(id) : nullptr;
+}
+
+// An instruction that faults again and again only to be interpreted (a device's register, a page with code)
+// is translated to a plain way out, which costs a tenth; now and then it gets another chance. So is one that
+// page-faults most times that it runs, for as long as it does.
+void Engine::note_decline(uint32_t eip) {
+  CodePage* const page = known_page(eip);
   const bool faulted = slow_site_ == eip;
   slow_site_.reset();
   if (page == nullptr || (!faulted && page->slow.empty())) return;
@@ -214,8 +222,37 @@ void Engine::note_decline(uint32_t eip) {
   const auto site = page->slow.find(offset);
   if (!faulted && site == page->slow.end()) return;
   SlowSite& slow = faulted ? page->slow[offset] : site->second;
-  if (faulted ? ++slow.faults < kFaultsToBeSlow : ++slow.runs < kRunsAsSlow) return;
-  slow = SlowSite{.slow = faulted};
+  if (faulted) {
+    if (++slow.accesses < kFaultsToBeSlow) return;
+    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::Access};
+  } else if (slow.reason == SlowReason::PageFault) {
+    if (++slow.runs < kRunsToJudge) return;
+    const bool rare = slow.page_faults * kRunsWorthAFault < slow.runs;
+    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
+    if (!rare) return;
+    slow.reason = SlowReason::None;
+    slow.patience = std::min<uint8_t>(slow.patience + 2, kMostPatience);
+  } else {
+    if (++slow.runs < kRunsAsSlow) return;
+    slow = SlowSite{.patience = slow.patience};
+  }
+  forget_units(*page->key.block, page->key.page, offset, 1);
+}
+
+void Engine::note_fault_while_slow(uint32_t eip) {
+  CodePage* const page = known_page(eip);
+  if (page == nullptr) return;
+  const auto site = page->slow.find(static_cast<uint16_t>(eip & kPageMask));
+  if (site != page->slow.end()) ++site->second.page_faults;
+}
+
+void Engine::note_page_fault(uint32_t eip) {
+  CodePage* const page = known_page(eip);
+  if (page == nullptr) return;
+  const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  SlowSite& slow = page->slow[offset];
+  if (++slow.page_faults < kFaultsToBeSlow << slow.patience) return;
+  slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
   forget_units(*page->key.block, page->key.page, offset, 1);
 }
 

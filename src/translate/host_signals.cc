@@ -31,8 +31,15 @@ thread_local AlternateStack alternate_stack;
 constexpr int kSynchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 std::array<struct sigaction, NSIG> previous{};
 
+// By somebody, and not by an instruction.
+bool was_sent(const siginfo_t& info) {
+  return info.si_code <= 0;
+}
+
 void pass_on(int signal, siginfo_t* info, void* frame) {
   const struct sigaction& before = previous[static_cast<size_t>(signal)];
+  // As it would have been on entry: such a handler sends the signal to itself once more.
+  if ((static_cast<unsigned>(before.sa_flags) & SA_RESETHAND) != 0) ::signal(signal, SIG_DFL);
   if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) {
     before.sa_sigaction(signal, info, frame);
     return;
@@ -43,12 +50,14 @@ void pass_on(int signal, siginfo_t* info, void* frame) {
   }
   // What nobody handles ends the process the way it would have: the instruction is executed again.
   ::sigaction(signal, &before, nullptr);
+  if (was_sent(*info)) ::raise(signal);  // Blocked until we return.
 }
 
 void on_synchronous(int signal, siginfo_t* info, void* frame) {
   Engine* const engine = current_engine;
-  if (engine != nullptr && engine->handle_fault(signal, reinterpret_cast<uint64_t>(info->si_addr),
-                                                *static_cast<ucontext_t*>(frame)))
+  if (engine != nullptr && !was_sent(*info) &&
+      engine->handle_fault(signal, reinterpret_cast<uint64_t>(info->si_addr),
+                           *static_cast<ucontext_t*>(frame)))
     return;
   pass_on(signal, info, frame);
 }

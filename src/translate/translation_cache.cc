@@ -46,7 +46,7 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
   CHECK(unit.begin == next_ && unit.end <= memory_.size());
   const auto index = static_cast<UnitIndex>(units_.size());
   CodePage& owner = *unit.page;
-  for (const Boundary& entry : unit.entries) owner.entries.insert_or_assign(entry.guest, entry.host);
+  for (const Boundary& entry : unit.entries) owner.entries.set(entry.guest, entry.host);
   owner.units.push_back(index);
   if (unit.tail_page != nullptr) unit.tail_page->tails.push_back(index);
   next_ = (unit.end + 15) & ~uint32_t{15};
@@ -74,14 +74,14 @@ void TranslationCache::patch(uint32_t distance, uint32_t target) {
 
 void TranslationCache::link(SiteIndex index, CodePage& to) {
   const Site& site = sites_[index];
-  const auto entry = to.entries.find(static_cast<uint16_t>(site.target & kPageMask));
-  CHECK(entry != to.entries.end());
-  patch(site.distance, entry->second);
+  const uint32_t entry = to.entries.find(static_cast<uint16_t>(site.target & kPageMask));
+  CHECK(entry != 0);
+  patch(site.distance, entry);
   if (site.check != 0) {
     const uint32_t negated = 0 - to.id;
     std::memcpy(memory_.writable(site.check), &negated, sizeof negated);
   }
-  const Unit* const unit = unit_at(entry->second);
+  const Unit* const unit = unit_at(entry);
   CHECK(unit != nullptr);
   units_[static_cast<size_t>(unit - units_.data())].incoming.push_back(index);
   ++counters_.links;
@@ -91,10 +91,8 @@ void TranslationCache::drop_unit(UnitIndex index) {
   Unit& unit = units_[index];
   unit.live = false;
   CodePage& owner = *unit.page;
-  for (const Boundary& entry : unit.entries) {
-    const auto found = owner.entries.find(entry.guest);
-    if (found != owner.entries.end() && found->second == entry.host) owner.entries.erase(found);
-  }
+  for (const Boundary& entry : unit.entries)
+    if (owner.entries.find(entry.guest) == entry.host) owner.entries.set(entry.guest, 0);
   for (const SiteIndex site : unit.incoming) {
     // A site may have been linked elsewhere since; leading to its stub is always right.
     patch(sites_[site].distance, sites_[site].stub);

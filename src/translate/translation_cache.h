@@ -10,6 +10,7 @@
 // end and, when it is full, emptied as a whole.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -69,11 +70,37 @@ struct Unit {
   std::vector<SiteIndex> incoming;         ///< Sites that are linked to this unit.
 };
 
-/// An instruction whose accesses keep faulting for the interpreter.
+/// Where a page's code is entered: code memory offsets by guest offset, 0 for none.
+class EntryTable {
+ public:
+  [[nodiscard]] uint32_t find(uint16_t guest) const {
+    const auto& chunk = chunks_[guest / kChunk];
+    return chunk ? (*chunk)[guest % kChunk] : 0;
+  }
+  void set(uint16_t guest, uint32_t host) {
+    auto& chunk = chunks_[guest / kChunk];
+    if (!chunk) chunk = std::make_unique<std::array<uint32_t, kChunk>>();
+    (*chunk)[guest % kChunk] = host;
+  }
+
+ private:
+  static constexpr unsigned kChunk = 64;
+  std::array<std::unique_ptr<std::array<uint32_t, kChunk>>, kPageSize / kChunk> chunks_;
+};
+
+/// Why an instruction that could run natively is left to the interpreter: its accesses keep faulting.
+enum class SlowReason : uint8_t {
+  None,
+  Access,     ///< Faults for the interpreter: a device's register, a page with code.
+  PageFault,  ///< Page faults of the guest's own.
+};
+
 struct SlowSite {
-  uint32_t faults = 0;  ///< While it is native.
-  uint32_t runs = 0;    ///< While it is not.
-  bool slow = false;
+  uint32_t accesses = 0;     ///< That faulted for the interpreter while it was native.
+  uint32_t page_faults = 0;  ///< Of the guest's own: while native, or of `runs`.
+  uint32_t runs = 0;         ///< While it was not native.
+  uint8_t patience = 0;      ///< Times that page faults turned out to be rare.
+  SlowReason reason = SlowReason::None;
 };
 
 /// An instruction in a unit that the interpreter executes without leaving the engine.
@@ -86,7 +113,7 @@ inline constexpr DeclineIndex kNoDecline = 0;
 struct CodePage {
   uint32_t id = 0;  ///< Another one after each drop, so that whoever knows it by number has to look again.
   PageKey key;
-  std::unordered_map<uint16_t, uint32_t> entries;  ///< Guest offset → code memory offset.
+  EntryTable entries;
   std::vector<UnitIndex> units;
   std::unordered_map<uint16_t, SlowSite> slow;  ///< By guest offset.
   std::vector<UnitIndex> tails;                 ///< Units of the page before that end in this one.

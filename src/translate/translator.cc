@@ -57,8 +57,7 @@ bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes
   while (at < kPageSize) {
     cpu::Instruction i;
     cpu::Encoding encoding{};
-    const cpu::Decoded decoded =
-        decoder_.decode_anew(core, bytes + at, kPageSize - at, true, i, 0, &encoding);
+    const cpu::Decoded decoded = decoder_.decode(core, bytes + at, kPageSize - at, true, i, &encoding);
     if (decoded.status == cpu::DecodeStatus::NeedsMore) break;
     i.eip_offset = 0;
     builder.begin_instruction((eip & ~kPageMask) + at, i, encoding);
@@ -95,7 +94,7 @@ void Translator::translate_crossing(cpu::Core& core, CodePage& page, const uint8
   if (here < 15) std::copy_n(next_bytes, 15 - here, joined.data() + here);
   cpu::Instruction i;
   cpu::Encoding encoding{};
-  static_cast<void>(decoder_.decode_anew(core, joined.data(), 15, true, i, 0, &encoding));
+  static_cast<void>(decoder_.decode(core, joined.data(), 15, true, i, &encoding));
   i.eip_offset = 0;
   UnitBuilder builder(cache_, page, glue_, options_);
   builder.begin_instruction(eip, i, encoding);

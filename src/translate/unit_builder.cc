@@ -97,7 +97,7 @@ void UnitBuilder::undo_instruction() {
 
 bool UnitBuilder::slow() const {
   const auto site = page_.slow.find(static_cast<uint16_t>(eip_ & kPageMask));
-  return site != page_.slow.end() && site->second.slow;
+  return site != page_.slow.end() && site->second.reason != SlowReason::None;
 }
 
 bool UnitBuilder::full() const {
@@ -109,7 +109,7 @@ bool UnitBuilder::nearly_full() const {
 }
 
 bool UnitBuilder::has(uint32_t eip) const {
-  return in_page(eip) && page_.entries.contains(static_cast<uint16_t>(eip & kPageMask));
+  return in_page(eip) && page_.entries.find(static_cast<uint16_t>(eip & kPageMask)) != 0;
 }
 
 // Where the pointer to the base of the operand's segment is: for just as far as the operand reaches, if that
