@@ -185,7 +185,8 @@ std::string cpu_model(const RunOptions& options) {
 void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.name = options.name;
   config.type = options.type;
-  config.engine = options.engine;
+  config.engine = options.engine.value_or(machine::EngineKind::Translate);
+  config.without_engine = options.engine ? machine::WithoutEngine::Refuse : machine::WithoutEngine::Interpret;
   config.statistics = options.statistics;
   config.cpu_model = cpu_model(options);
   config.cpus = options.cpus;

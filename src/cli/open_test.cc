@@ -84,6 +84,16 @@ TEST_F(OpenTest, OpensEverythingThatIsNeeded) {
   EXPECT_FALSE(opened->terminal);
 }
 
+TEST_F(OpenTest, GuestCodeIsTranslatedUnlessSomethingElseIsAskedFor) {
+  const auto config = [](std::vector<std::string> words) {
+    return std::move(open(std::move(words))->config);
+  };
+  EXPECT_EQ(config({}).engine, machine::EngineKind::Translate);
+  EXPECT_EQ(config({}).without_engine, machine::WithoutEngine::Interpret);
+  EXPECT_EQ(config({"--engine", "trap"}).engine, machine::EngineKind::Trap);
+  EXPECT_EQ(config({"--engine", "trap"}).without_engine, machine::WithoutEngine::Refuse);
+}
+
 TEST_F(OpenTest, VirtualTimeIsWithoutTheHostsRandomNumbers) {
   const auto model = [](std::vector<std::string> words) { return open(std::move(words))->config.cpu_model; };
   EXPECT_EQ(model({}), "max");

@@ -139,8 +139,8 @@ Result<void> option_accel(RunOptions& options, std::string_view argument) {
 Result<void> option_engine(RunOptions& options, std::string_view argument) {
   if (argument == "help") {
     options.information =
-        "interpret    executes instruction by instruction: the reference (default)\n"
-        "translate    runs guest code natively, translated\n"
+        "translate    runs guest code natively, translated (default; where the host cannot: interpret)\n"
+        "interpret    executes instruction by instruction: the reference\n"
         "trap         the same, but privileged instructions fault and are emulated: the classic hypervisor\n"
         "lockstep     interprets and translates, compares after each step; with --clock=virtual, one "
         "processor\n";
@@ -158,7 +158,7 @@ Result<void> option_engine(RunOptions& options, std::string_view argument) {
     return {};
   }
   return std::unexpected(Error{"--engine: there is no engine", std::string(argument), 0,
-                               "there are interpret, translate, trap and lockstep"});
+                               "there are translate, interpret, trap and lockstep"});
 }
 
 Result<void> option_cpu(RunOptions& options, std::string_view argument) {

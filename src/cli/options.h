@@ -76,7 +76,7 @@ struct RunOptions {
 
   std::string name;
   machine::MachineType type = machine::MachineType::Pc;
-  machine::EngineKind engine = machine::EngineKind::Interpret;
+  std::optional<machine::EngineKind> engine;  ///< None: translated, where the host can.
   bool statistics = false;
   std::string cpu_model = "max";
   unsigned cpus = 1;

@@ -125,6 +125,11 @@ enum class EngineKind : uint8_t {
   Translate,  ///< Natively; privileged instructions are translated to something that does not fault.
   Lockstep,   ///< Interpret and Translate beside each other, compared; one vCPU, ClockKind::Virtual.
 };
+/// What becomes of a machine when the host lacks something that its native engine needs.
+enum class WithoutEngine : uint8_t {
+  Refuse,
+  Interpret,  ///< With a message.
+};
 enum class VgaKind : uint8_t { None, Standard };
 enum class ClockKind : uint8_t {
   Real,     ///< Guest time runs with the host's, and stands still while the machine is paused.
@@ -157,6 +162,7 @@ struct MachineConfig {
   std::string name;  ///< `-name`; may be empty.
   MachineType type = MachineType::Pc;
   EngineKind engine = EngineKind::Interpret;
+  WithoutEngine without_engine = WithoutEngine::Refuse;
   bool statistics = false;        ///< Printed to standard error at the end.
   std::string cpu_model = "max";  ///< As cpu::CpuModel::create takes it; checked already.
   unsigned cpus = 1;

@@ -81,7 +81,7 @@ void Pc::fill_legacy_rom() {
 }
 
 Result<void> Pc::make_processors(const MachineConfig& config) {
-  Processors::Environment environment{
+  const Processors::Environment environment{
       .memory = memory_,
       .ports = ports_,
       .clock = host_.clock,
@@ -91,7 +91,13 @@ Result<void> Pc::make_processors(const MachineConfig& config) {
       .set_ferr = [this](bool level) { coprocessor_ports_->set_ferr(level); },
       .report_difference = host_.report_difference,
   };
-  processors_ = TRY(Processors::create(std::move(environment), config.engine, config.clock.kind));
+  auto made = Processors::create(environment, config.engine, config.clock.kind);
+  if (!made && config.without_engine == WithoutEngine::Interpret) {
+    host_.report(
+        Error{"guest code is interpreted, some ten times slower, since " + made.error().message(), ""});
+    made = Processors::create(environment, EngineKind::Interpret, config.clock.kind);
+  }
+  processors_ = TRY(std::move(made));
   pic_ = std::make_unique<devices::PicPair>(devices::IrqLine(*processors_, Processors::kIntrLine));
   processors_->connect_pic(*pic_);
   for (const uint16_t port : {0x20, 0xa0, 0x4d0}) map(port, 2, *pic_);
