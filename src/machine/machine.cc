@@ -1,6 +1,7 @@
 #include "machine/machine.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -37,6 +38,8 @@ constexpr unsigned long kTimerSlack = 1'000;
 
 Result<int> run_machine(MachineConfig config, FileService& files) {
   std::unique_ptr<Machine> machine = TRY(Machine::create(std::move(config), files));
+  // The kernel's file, and what it was on the way to its pieces, were large.
+  ::malloc_trim(0);
   return machine->run();
 }
 
