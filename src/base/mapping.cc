@@ -16,6 +16,13 @@ Result<Mapping> Mapping::create(size_t size, int protection, int flags, int fd, 
   return Mapping(static_cast<uint8_t*>(data), size);
 }
 
+bool addresses_to_spare(uint64_t size) {
+  constexpr uint64_t kRest = uint64_t{1} << 30;
+  // What is mapped without rights counts nowhere else.
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  return Mapping::create(size + kRest, PROT_NONE, kFlags).has_value();
+}
+
 void Mapping::unmap() {
   if (data_ == nullptr) return;
   const int result = ::munmap(data_, size_);

@@ -45,4 +45,8 @@ class Mapping {
   size_t size_ = 0;
 };
 
+/// Whether the process can take `size` more bytes of address space and still has a gigabyte for the rest of
+/// its work. For what can be done without.
+[[nodiscard]] bool addresses_to_spare(uint64_t size);
+
 }  // namespace vitrine

@@ -10,13 +10,12 @@ namespace {
 constexpr uint64_t kLeast = 16;
 }  // namespace
 
-MappingBudget::MappingBudget(uint64_t limit) {
-  if (limit == 0) {
-    const uint64_t host = host_limit();
-    // Where the host allows very little, a half is ours.
-    limit = host > 2 * kReserve ? host - kReserve : host / 2;
-  }
-  limit_ = std::max(limit, kLeast);
+MappingBudget::MappingBudget(uint64_t limit)
+    : limit_(std::max(limit != 0 ? limit : share_of(host_limit()), kLeast)) {}
+
+uint64_t MappingBudget::share_of(uint64_t host_limit) {
+  // Where the host allows very little, a half is ours.
+  return host_limit > 2 * kReserve ? host_limit - kReserve : host_limit / 2;
 }
 
 uint64_t MappingBudget::host_limit() {

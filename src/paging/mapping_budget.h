@@ -21,6 +21,8 @@ class MappingBudget {
   [[nodiscard]] bool allows(uint64_t more) const { return used_ + more <= limit_; }
   void change(int64_t by) { used_ += static_cast<uint64_t>(by); }
 
+  /// What of a host's limit is ours.
+  [[nodiscard]] static uint64_t share_of(uint64_t host_limit);
   /// vm.max_map_count, or the kernel's default if it cannot be read.
   [[nodiscard]] static uint64_t host_limit();
 

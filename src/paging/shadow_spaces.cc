@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/mapping.h"
 #include "x86/control_registers.h"
 #include "x86/page_entries.h"
 
@@ -132,7 +133,8 @@ ShadowSpace& ShadowSpaces::space_for(const PagingRegisters& registers) {
   }
   ShadowSpace* found = abandoned_space(registers);
   if (found == nullptr && spaces_.size() < options_.most_spaces) {
-    if (create_space()) {
+    constexpr uint64_t kWindows = 3 * ShadowWindow::kSize;  // two, the second cut out of twice its size
+    if (addresses_to_spare(kWindows) && create_space()) {
       found = spaces_.back().get();
     } else {
       // The host has no more addresses for us: it is not asked again.

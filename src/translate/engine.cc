@@ -3,7 +3,6 @@
 #include <cpuid.h>
 #include <immintrin.h>
 #include <signal.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -71,15 +70,9 @@ void update(SegmentReload& reload, const cpu::CpuState& state, x86::Segment whic
 [[gnu::target("fsgsbase")]] void set_gs_base_directly(uint64_t base) {
   _writegsbase_u64(base);
 }
-void set_gs_base(uint64_t base) {
-  constexpr unsigned long kHwcap2Fsgsbase = 2;
-  static const bool direct = (::getauxval(AT_HWCAP2) & kHwcap2Fsgsbase) != 0;
+void set_gs_base_by_call(uint64_t base) {
   constexpr int kArchSetGs = 0x1001;
-  if (direct) {
-    set_gs_base_directly(base);
-  } else {
-    ::syscall(SYS_arch_prctl, kArchSetGs, base);
-  }
+  ::syscall(SYS_arch_prctl, kArchSetGs, base);
 }
 
 bool host_has_avx() {
@@ -110,10 +103,25 @@ Engine::~Engine() {
   if (spaces_) spaces_->set_listener(nullptr);
 }
 
+// Hosts with less: see docs/hosts.md.
+Result<void> Engine::use_host(const HostSupport& host, paging::ShadowSpaces::Options& shadow) {
+  TRY(host_can_translate(host));
+  fsgsbase_ = host.fsgsbase;
+  if (shadow.mapping_budget == 0) shadow.mapping_budget = paging::MappingBudget::share_of(host.mappings);
+  if (!host.commits_strictly) return {};
+  // Every table counts as if all of it were in use.
+  constexpr unsigned kFewSpaces = 8;
+  target_tables_ = false;
+  shadow.most_spaces = std::min(shadow.most_spaces, kFewSpaces);
+  return {};
+}
+
 Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& options) {
+  paging::ShadowSpaces::Options shadow = options.shadow;
+  TRY(use_host(options.host ? *options.host : probe_host(), shadow));
   TRY(prepare_host_signals());
   lock_ = options.lock;
-  spaces_ = TRY(paging::ShadowSpaces::create(memory_, options.shadow));
+  spaces_ = TRY(paging::ShadowSpaces::create(memory_, shadow));
   spaces_->set_listener(this);
   counting_ = options.counting == InstructionCounting::Exact;
   cache_ = TRY(TranslationCache::create(options.code_size));
@@ -245,7 +253,7 @@ void Engine::choose_window(Core& core) {
   const uint32_t* const targets = target_table(mode_);
   context_->jump_cache =
       reinterpret_cast<uint64_t>(targets != nullptr ? static_cast<const void*>(targets) : jump_cache_.data());
-  set_gs_base(context_->window);
+  fsgsbase_ ? set_gs_base_directly(context_->window) : set_gs_base_by_call(context_->window);
   const auto stack = static_cast<unsigned>(mode_);
   if (stack != active_stack_) {
     return_stacks_[active_stack_].pointer = context_->return_stack;

@@ -32,6 +32,7 @@
 #include "paging/shadow_spaces.h"
 #include "translate/glue.h"
 #include "translate/guest_context.h"
+#include "translate/host_support.h"
 #include "translate/monitor_lock.h"
 #include "translate/translation_cache.h"
 #include "translate/translator.h"
@@ -45,6 +46,8 @@ struct EngineOptions {
   /// Exact: run() executes no more instructions than the processor's budget has, and takes them off it.
   InstructionCounting counting = InstructionCounting::None;
   size_t code_size = size_t{64} << 20;
+  /// What the host offers; nothing: it is asked.
+  std::optional<HostSupport> host = std::nullopt;
   /// Given up while translated code runs; must outlive the engine. Null: nobody else runs at the same time.
   MonitorLock* lock = nullptr;
 };
@@ -123,6 +126,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   };
 
   explicit Engine(memory::PhysicalMap& memory);
+  [[nodiscard]] Result<void> use_host(const HostSupport& host, paging::ShadowSpaces::Options& shadow);
   [[nodiscard]] Result<void> build(const cpu::CpuModel& model, const EngineOptions& options);
 
   void entries_dropped(paging::ShadowWindow& window, VirtualAddress first, uint64_t pages) override;
@@ -182,6 +186,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   std::unique_ptr<TranslationCache> cache_;
   std::unique_ptr<Translator> translator_;
   Glue glue_;
+  bool fsgsbase_ = true;
   bool target_tables_ = true;
   bool avx_ = false;  // the guest has enabled it; what was translated before does not know it
   bool counting_ = false;

@@ -46,7 +46,7 @@ EngineMachine::~EngineMachine() {
   vcpu_->set_native_engine(nullptr);
 }
 
-EngineMachine::EngineMachine(EngineUsed engine) : image_(kRamSize) {
+EngineMachine::EngineMachine(EngineUsed engine, translate::EngineOptions options) : image_(kRamSize) {
   auto ram = memory::RamBlock::create("engines", kRamSize);
   CHECK(ram.has_value(), "{}", ram.error().message());
   ram_ = std::move(*ram);
@@ -58,7 +58,6 @@ EngineMachine::EngineMachine(EngineUsed engine) : image_(kRamSize) {
   ports_.map(kDmaAddressPort, 8, dma_, memory::PortWidth::Dword);
   build_tables();
   if (engine == EngineUsed::None) return;
-  translate::EngineOptions options;
   options.code_size = kCodeMemory;
   if (engine == EngineUsed::Trap) options.privileged = translate::PrivilegedPolicy::Trap;
   auto made = translate::Engine::create(map_, *model_, options);

@@ -74,7 +74,7 @@ struct Ending {
 
 class EngineMachine {
  public:
-  explicit EngineMachine(EngineUsed engine);
+  explicit EngineMachine(EngineUsed engine, translate::EngineOptions options = {});
   ~EngineMachine();
 
   /// Runs until the machine halts, or for so many instructions (the interpreter) or two seconds (others).
