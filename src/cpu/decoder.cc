@@ -377,6 +377,18 @@ Decoded fault_instruction(Handler handler, unsigned length, Instruction& i) {
   return {DecodeStatus::Done, Flow::Ending};
 }
 
+// As many bytes as it takes to know: a change of any of them may make it something else.
+Decoded undefined_instruction(const ZydisDecoder& decoder, const uint8_t* bytes, unsigned limit,
+                              Instruction& i) {
+  ZydisDecodedInstruction zydis;
+  Operands operands{};
+  unsigned length = 1;
+  while (length < limit && ZydisDecoderDecodeFull(&decoder, bytes, length, &zydis, operands.data()) ==
+                               ZYDIS_STATUS_NO_MORE_DATA)
+    ++length;
+  return fault_instruction(&run_inline<undefined_opcode>, length, i);
+}
+
 }  // namespace
 
 const char* name(Operation operation) {
@@ -438,11 +450,11 @@ Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned availabl
     return fault_instruction(&run_inline<too_long>, 15, i);
   }
   if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) return fault_instruction(&run_inline<too_long>, 15, i);
-  if (!ZYAN_SUCCESS(status)) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
+  if (!ZYAN_SUCCESS(status)) return undefined_instruction(decoder, bytes, limit, i);
 
   const bool known =
       zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY || zydis.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
-  if (!known) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
+  if (!known) return undefined_instruction(decoder, bytes, limit, i);
 
   i = blank();
   i.length = zydis.length;
@@ -459,12 +471,12 @@ Decoded Decoder::decode_anew(Core& core, const uint8_t* bytes, unsigned availabl
   if (!i.is_memory) i.segment = source_segment(zydis);
 
   const InstructionRow* row = find_row(i, core.env.model);
-  if (row == nullptr) return fault_instruction(&run_inline<undefined_opcode>, 1, i);
+  if (row == nullptr) return undefined_instruction(decoder, bytes, limit, i);
   i.handler = row->handler;
   const Encoding encoded = encoding_of(zydis, bytes);
   if (encoding != nullptr) *encoding = encoded;
   if (row->prepare != nullptr && !row->prepare(core, encoded, i)) {
-    return fault_instruction(&run_inline<undefined_opcode>, 1, i);
+    return undefined_instruction(decoder, bytes, limit, i);
   }
   // What a prepare function makes of an immediate is its own affair.
   const bool prepared_number = row->prepare != nullptr && zydis.raw.imm[0].size != 0;

@@ -189,7 +189,10 @@ Block* Fetcher::block(Core& core, BlockSize size) {
     }
   }
   if (block == nullptr) return nullptr;
-  if (uint64_t{eip} + block->last_byte > core.cs_limit) {
+  // SDM Vol. 3A, "Limit Checking": whether what goes beyond an effective limit of FFFFFFFFH faults is the
+  // processor's own affair. Here, as on processors of today and as with data (access.h), code wraps around.
+  const bool wraps = core.cs_limit == 0xffffffff;
+  if (!wraps && uint64_t{eip} + block->last_byte > core.cs_limit) {
     if (size == BlockSize::Full && block->count > 1) return this->block(core, BlockSize::OneInstruction);
     core.raise(x86::Vector::GeneralProtection);
     return nullptr;

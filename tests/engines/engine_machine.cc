@@ -111,6 +111,12 @@ void EngineMachine::restore(const Program& program) {
   std::memcpy(image.data() + kCodePhysical, program.code.data(), code_size);
   std::memcpy(image.data() + kDataPhysical, program.data.data(),
               std::min<size_t>(program.data.size(), 0x2000));
+  const auto put_end = [&](const std::vector<uint8_t>& bytes, uint32_t physical) {
+    std::copy_n(bytes.begin(), std::min<size_t>(bytes.size(), 0x1000), image.begin() + physical);
+  };
+  put_end(program.bottom, kZeroPhysical);
+  put_end(program.top,
+          kTopPhysical + 0x1000 - static_cast<uint32_t>(std::min<size_t>(program.top.size(), 0x1000)));
   const uint32_t limit = program.fs_limit;
   const bool pages = limit > 0xfffff;
   const uint32_t units = pages ? limit >> 12 : limit;
@@ -156,11 +162,13 @@ Ending EngineMachine::run(const Program& program, uint64_t budget, uint64_t kick
     if (engine_) engine_->set_alarm(kick_every != 0 ? kick_every : patience);
     return vcpu_->run(budget);
   };
-  constexpr unsigned kMostKicks = 20000;
+  // A kick may still come that was asked for by the run before.
+  const auto until = std::chrono::steady_clock::now() + kPatience;
   cpu::Exit exit = go();
-  // Without kicks asked for: perhaps the host itself stood still.
-  for (unsigned n = 0; exit.reason == cpu::ExitReason::Kicked && n < (kick_every != 0 ? kMostKicks : 1); ++n)
+  for (unsigned n = 0; exit.reason == cpu::ExitReason::Kicked; ++n) {
+    if (kick_every != 0 ? n >= program.most_kicks : std::chrono::steady_clock::now() >= until) break;
     exit = go();
+  }
   Ending ending;
   ending.reason = exit.reason;
   std::copy_n(state.gpr.begin(), 8, ending.state.gpr.begin());

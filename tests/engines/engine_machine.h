@@ -46,8 +46,11 @@ using Tested = std::tuple<EngineUsed, Privilege>;
 struct Program {
   differential::MachineState state;
   Privilege privilege = Privilege::User;
-  std::vector<uint8_t> code;  ///< At kCodeBase; INT3 behind it.
-  std::vector<uint8_t> data;  ///< At kDataBase, two pages; zeros behind it.
+  std::vector<uint8_t> code;    ///< At kCodeBase; INT3 behind it.
+  std::vector<uint8_t> data;    ///< At kDataBase, two pages; zeros behind it.
+  std::vector<uint8_t> top;     ///< The last bytes of the address space, a page at most.
+  std::vector<uint8_t> bottom;  ///< Its first.
+  unsigned most_kicks = 20000;  ///< With kicks: after so many the run ends.
   uint32_t cr0_set = 0, cr4_clear = 0;
   uint32_t fs_base = 0, fs_limit = 0xffffffff;  ///< FS is kFsSelector; its descriptor says this, too.
   std::vector<uint8_t> system_call;             ///< Not empty: the handler of INT 80h, at CPL 0.

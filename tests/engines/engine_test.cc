@@ -63,6 +63,39 @@ TEST_P(Engines, KickedInTheMiddleOfEverything) {
   compare(wanted, 30'000);
 }
 
+// A byte far behind the first is what makes it undefined; when that has changed it is an instruction.
+TEST_P(Engines, UndefinedUntilALaterByteChanges) {
+  compare(program({0xc6, 0x05, 9, 0, 0, 0x20, 0x01,        // mov byte [20000009h], 1
+                   0xf2, 0x67, 0xc5, 0xf2, 0x4f, 0xcc}));  // repne VEX, #UD; then repne add edx, esi; dec edi
+}
+
+// SDM Vol. 3A, "Limit Checking": beyond an effective limit of FFFFFFFFH it is the processor's affair. Here
+// code and data go on at 0, as on the processors that these engines run on.
+TEST_P(Engines, CodeAndDataGoOnAtZero) {
+  Program wanted = program({});
+  wanted.top = {0xb8, 0x11, 0x22};  // mov eax, 44332211h
+  wanted.bottom = {0x33, 0x44, 0x40, 0xcc};
+  wanted.state.eip = 0xfffffffd;
+  compare(wanted);
+  wanted.top = {0x90};
+  wanted.state.eip = 0xffffffff;
+  compare(wanted);
+  wanted = program({0xbf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xd7});  // mov edi, -1; call edi
+  wanted.top = {0x81};                                           // add eax, 1000h; int3
+  wanted.bottom = {0xc0, 0x00, 0x10, 0x00, 0x00, 0xcc};
+  compare(wanted);
+  // mov eax, [fffffffe]; add [fffffffd], eax; movups xmm0, [fffffff8]; mov [ffffffff], ax
+  wanted = program({0xa1, 0xfe, 0xff, 0xff, 0xff, 0x01, 0x05, 0xfd, 0xff, 0xff, 0xff, 0x0f, 0x10,
+                    0x05, 0xf8, 0xff, 0xff, 0xff, 0x66, 0xa3, 0xff, 0xff, 0xff, 0xff, 0xcc});
+  wanted.top = {1, 2, 3, 4, 5, 6, 7, 8};
+  wanted.bottom = {9, 10, 11, 12, 13, 14, 15, 16};
+  compare(wanted);
+  // mov esp, 2; push esp; pop ecx; std; mov edi, 2; mov ecx, 3; rep stosw
+  wanted.code = {0xbc, 2, 0,    0, 0, 0x54, 0x59, 0xfd, 0xbf, 2,    0,
+                 0,    0, 0xb9, 3, 0, 0,    0,    0x66, 0xf3, 0xab, 0xcc};
+  compare(wanted);
+}
+
 VITRINE_ALL_ENGINES(Engines);
 
 }  // namespace
