@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -96,6 +97,14 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   [[nodiscard]] const EngineCounters& counters() const { return counters_; }
   [[nodiscard]] const paging::ShadowCounters& shadow_counters() const { return spaces_->counters(); }
   [[nodiscard]] const TranslationCache& cache() const { return *cache_; }
+  [[nodiscard]] const Glue& glue() const { return glue_; }
+  // Memory of the monitor's that translated code may touch, for those who watch it.
+  [[nodiscard]] std::span<const uint8_t> return_stack(CodePrivilege mode) const {
+    const Mapping& memory = return_stacks_[static_cast<size_t>(mode)].memory;
+    return {memory.data(), memory.size()};
+  }
+  /// Whether this is a table of targets, and not the jump cache.
+  [[nodiscard]] bool uses_target_table(const void* r13) const { return r13 != jump_cache_.data(); }
   /// How often the interpreter was asked for single instructions, by name, the most frequent first.
   [[nodiscard]] std::vector<std::pair<std::string, uint64_t>> declined_operations() const;
 

@@ -48,8 +48,11 @@ const Bad kBad[] = {
 };
 
 TEST(Confinement, VerifierFindsWhatMustNotBe) {
-  for (const EngineUsed used : {EngineUsed::Translate, EngineUsed::Trap}) {
-    EngineMachine machine(used);
+  using translate::InstructionCounting;
+  for (const auto& [used, counting] : {std::pair{EngineUsed::Translate, InstructionCounting::None},
+                                       std::pair{EngineUsed::Trap, InstructionCounting::None},
+                                       std::pair{EngineUsed::Translate, InstructionCounting::Exact}}) {
+    EngineMachine machine(used, {.counting = counting});
     Program program;
     program.state.eip = kCodeBase;
     program.state.eflags = 0x202;

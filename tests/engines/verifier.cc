@@ -80,6 +80,17 @@ bool monitors(ZydisRegister reg) {
   return one_of(large(reg), {ZYDIS_REGISTER_RSP, ZYDIS_REGISTER_R12, ZYDIS_REGISTER_R13, ZYDIS_REGISTER_R14});
 }
 
+/// Fields of the context that translated code may change: IF, and what counts instructions.
+bool may_be_written(int64_t field) {
+  constexpr size_t kFields[] = {
+      offsetof(GuestContext, interrupt_flag), offsetof(GuestContext, instructions_left),
+      offsetof(GuestContext, repeat_blocked), offsetof(GuestContext, repeat_running),
+      offsetof(GuestContext, repeat_left),    offsetof(GuestContext, interrupt_flag_before),
+      offsetof(GuestContext, shadow_cast),    offsetof(GuestContext, shadowed),
+      offsetof(GuestContext, shadowed_by)};
+  return std::ranges::find(kFields, static_cast<size_t>(field)) != std::end(kFields);
+}
+
 class Verifier {
  public:
   explicit Verifier(const translate::Engine& engine) : cache_(engine.cache()) {
@@ -311,8 +322,7 @@ class Verifier {
       const bool field = plain_move && m.disp.value >= 0 &&
                          static_cast<uint64_t>(m.disp.value) + operand.size / 8 <= sizeof(GuestContext);
       if (!field) complain("context", d);
-      if (writes && (m.disp.value != offsetof(GuestContext, interrupt_flag) || operand.size != 32))
-        complain("context written", d);
+      if (writes && (!may_be_written(m.disp.value) || operand.size != 32)) complain("context written", d);
       return;
     }
     if (m.base == ZYDIS_REGISTER_R12 && m.index == ZYDIS_REGISTER_NONE) {
