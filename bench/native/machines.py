@@ -199,9 +199,9 @@ class Virtual:
             process.stop()
             raise
 
-    def first_instruction(self, rom):
-        """Seconds from the start to the first instruction, which writes to the debug port; wall and processor."""
-        process = self.start(["-m", "16", "-bios", rom, "-serial", "none", *self.debug_port])
+    def until_sign(self, options):
+        """Seconds from the start to the guest's first byte to the debug port; wall and processor."""
+        process = self.start(["-m", "16", *options, "-serial", "none", *self.debug_port])
         try:
             _, (wall, used) = process.wait_for("!", 20)
             return wall - process.began, used
@@ -210,7 +210,7 @@ class Virtual:
 
 
 class Vitrine(Virtual):
-    debug_port = ["-device", "isa-debugcon,iobase=0x402,chardev=out", "-chardev", "stdio,id=out"]
+    debug_port = ["-device", "isa-debugcon,iobase=0xe9,chardev=out", "-chardev", "stdio,id=out"]
 
     def __init__(self, kernel, binary, engine):
         super().__init__(kernel)
@@ -230,7 +230,7 @@ class Vitrine(Virtual):
 class Tcg(Virtual):
     name = "tcg"
     program = ["qemu-system-i386", "-accel", "tcg", "-nic", "none"]
-    debug_port = ["-debugcon", "stdio", "-global", "isa-debugcon.iobase=0x402"]
+    debug_port = ["-debugcon", "stdio", "-global", "isa-debugcon.iobase=0xe9"]
 
     def missing(self):
         return None if shutil.which(self.program[0]) else f"{self.program[0]} is not installed"

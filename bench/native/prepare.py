@@ -79,13 +79,25 @@ def make_disk(path):
     return path
 
 
+# Writes '!' and a line feed to the debug port 0xe9, where SeaBIOS writes nothing, then halts.
+SIGN = bytes.fromhex("b021 e6e9 b00a e6e9 f4 ebfd".replace(" ", ""))
+
+
 def make_rom(path):
-    """64 KiB whose first instructions write '!' and a line feed to the debug port 0x402, then halt."""
-    code = bytes.fromhex("ba0204 b021 ee b00a ee f4 ebfd".replace(" ", ""))
+    """64 KiB whose first instructions give the sign."""
     rom = bytearray(0x10000)
-    rom[:len(code)] = code
+    rom[:len(SIGN)] = SIGN
     rom[0xFFF0:0xFFF5] = bytes.fromhex("ea000000f0")  # jmp 0xf000:0
     path.write_bytes(rom)
+    return path
+
+
+def make_boot_sector(path):
+    """A disk of 1 MiB whose boot sector gives the sign."""
+    image = bytearray(1 << 20)
+    image[:len(SIGN)] = SIGN
+    image[510:512] = b"\x55\xaa"
+    path.write_bytes(image)
     return path
 
 
@@ -127,11 +139,13 @@ class Kernel:
 
 
 def prepare(build, sse):
-    """Everything; returns (programs, kernel, rom, busybox)."""
+    """Everything; returns (programs, kernel, options by row of the start, busybox)."""
     subprocess.run([ROOT / "scripts/fetch-linux", "--quiet"], check=True)
     guests, folder = ROOT / ".cache/guests", build / "bench-native"
     programs = make_programs(folder / "rows", sse)
     initramfs = make_initramfs(programs, guests, folder)
     kernel = Kernel(guests, initramfs, make_disk(folder / "disk.img"), folder)
     os.chmod(guests / "busybox", 0o755)
-    return programs, kernel, make_rom(folder / "first.rom"), guests / "busybox"
+    starts = {"start_ms": ["-bios", make_rom(folder / "first.rom")],
+              "boot_sector_ms": ["-drive", f"file={make_boot_sector(folder / 'first.img')},format=raw,snapshot=on"]}
+    return programs, kernel, starts, guests / "busybox"

@@ -102,7 +102,8 @@ def judge(tables, start, engine):
     computation = [table for table in tables if table.group in COMPUTATION]
     for table in ([Joined(computation, [engine])] if computation else []) + tables:
         results += judge_table(table, engine)
-    for key, title in (("start_ms", "start to first guest instruction, ms"), ("beside_ram_mib", "memory beside guest RAM, MiB")):
+    for key, title in (("start_ms", "start to first guest instruction, ms"), ("boot_sector_ms", "start to boot sector, ms"),
+                       ("beside_ram_mib", "memory beside guest RAM, MiB")):
         value = start.get(key, {}).get(engine)
         if value is not None:
             results.append(verdict(title, value, f"<= {LIMITS[key]}", value <= LIMITS[key]))
@@ -113,6 +114,7 @@ def print_start(start, systems):
     if not start:
         return
     print(f"\nstart and memory\n{'':<26}" + "".join(f"{name:>10}" for name in systems))
-    for key, title in (("start_ms", "first instruction, ms"), ("beside_ram_mib", "beside guest RAM, MiB")):
+    for key, title in (("start_ms", "first instruction, ms"), ("boot_sector_ms", "boot sector, ms"),
+                       ("beside_ram_mib", "beside guest RAM, MiB")):
         if key in start:
             print(f"{title:<26}" + "".join(number(start[key].get(name)) for name in systems))

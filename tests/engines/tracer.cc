@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -168,6 +169,8 @@ class Tracer {
       if (context.return_stack - first < stack.size())
         ranges_.push_back({"return stack", first, stack.size(), true});
     }
+    // The kernel says there which processor the thread is on.
+    kernels_own_ = {"rseq", registers_.fs_base + static_cast<uint64_t>(__rseq_offset), sizeof(struct rseq)};
     comparison_due_ = comparison_due_ || report_.entries % kComparedEntries == 1;
     if (comparison_due_) remember_memory();
     state_ = State::Stepping;
@@ -293,6 +296,9 @@ class Tracer {
         writes && m.base == ZYDIS_REGISTER_RSP && operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN;
     if (pushes) address -= size;
     if (in_window(address, size)) return;
+    // A segment's base that is not to be had: the pointer to it is null, and the read faults (page 0 is not
+    // ours).
+    if (address == 0 && !writes) return;
     for (const Range& range : ranges_) {
       if (!range.contains(address, size) || (writes && !range.writable)) continue;
       const bool of_glue = std::strcmp(range.name, "monitor's stack") == 0;
@@ -327,7 +333,7 @@ class Tracer {
       if (now == before) continue;
       for (size_t at = 0; at < now.size(); ++at) {
         if (now[at] == before[at]) continue;
-        bool known = false;
+        bool known = kernels_own_.contains(first + at, 1);
         for (const Range& range : ranges_) known = known || (range.writable && range.contains(first + at, 1));
         if (!known) return violation(fmt::format("memory at {:#x} has changed", first + at));
       }
@@ -348,6 +354,7 @@ class Tracer {
   uint64_t steps_ = 0;
   uint64_t context_ = 0, return_address_ = 0, window_ = 0;
   std::vector<Range> ranges_;
+  Range kernels_own_;
   std::map<uint64_t, std::vector<uint8_t>> memory_;
 };
 
