@@ -55,8 +55,10 @@ uint32_t* Engine::target_table(CodePrivilege mode) {
   if (mode == CodePrivilege::Supervisor || !target_tables_) return nullptr;
   Mapping& table = window_code_now_->targets[static_cast<size_t>(mode)];
   if (!table) {
-    auto made = Mapping::create(sizeof(uint32_t) << 32, PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+    constexpr size_t kSize = sizeof(uint32_t) << 32;
+    Result<Mapping> made = std::unexpected(Error{});
+    if (addresses_to_spare(kSize))
+      made = Mapping::create(kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
     if (!made) {
       // The host has no room for tables: everything goes by the jump cache from here on.
       target_tables_ = false;
@@ -183,7 +185,7 @@ Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
 
 bool Engine::translate_crossing(Core& core, CodePage& page, uint32_t eip, Lookup& lookup) {
   const uint32_t next_page = (eip | kPageMask) + 1;
-  if (next_page == 0) return false;  // Beyond the segment's limit, not at address 0: the interpreter's.
+  if (next_page == 0) return false;  // Over the end of the address space: the interpreter's.
   CodePage* const next = code_page(core, next_page, lookup);
   if (next == nullptr) return false;
   memory_.watch(*next->key.block, next->key.page, memory::Watch::Translated);

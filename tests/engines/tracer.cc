@@ -20,6 +20,7 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "paging/shadow_window.h"
@@ -146,6 +147,12 @@ class Tracer {
     ::ptrace(PTRACE_POKEDATA, child_, where, flags & ~static_cast<long>(kTrapFlag));
   }
 
+  // Another signal came first: its handler returns to flags as the engine left them.
+  void give_back_steps() {
+    registers_.eflags |= kTrapFlag;
+    ::ptrace(PTRACE_SETREGS, child_, nullptr, &registers_);
+  }
+
   void entered() {
     ++report_.entries;
     steps_ = 0;
@@ -192,8 +199,8 @@ class Tracer {
   }
 
   void stepped(int signal) {
-    const bool to_engine = signal != SIGTRAP || stepped_by_engine_;
-    stepped_by_engine_ = false;
+    const bool steps_engine = std::exchange(stepped_by_engine_, false);
+    const bool to_engine = signal != SIGTRAP || steps_engine;
     if (signal == SIGTRAP && pushes_flags_) hide_trap_flag();
     if (signal == SIGTRAP && !in_code(registers_.rip)) {
       if (registers_.rip != return_address_)
@@ -203,6 +210,7 @@ class Tracer {
       return go(PTRACE_CONT, to_engine ? signal : 0);
     }
     if (!to_engine) return step();
+    if (steps_engine && signal != SIGTRAP) give_back_steps();
     ++report_.signals;
     if (signal != SIGTRAP && signal != translate::kick_signal()) check_signal(signal);
     if (!report_.violation.empty()) return;
