@@ -13,6 +13,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/host_memory.h"
 #include "cli/open_characters.h"
 #include "cli/open_drives.h"
 
@@ -147,7 +148,7 @@ Result<void> check_memory(uint64_t size) {
         Error{"-m: guest memory is a file in memory, and larger than this process may write:",
               fmt::format("{}M", size >> 20), 0, fmt::format("ulimit -f is {}M", limit.rlim_cur >> 20)});
   }
-  return {};
+  return memory_can_be_promised(size);
 }
 
 int64_t rtc_start(const RtcOptions& rtc) {

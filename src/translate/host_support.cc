@@ -9,13 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <string>
 
 #include "base/addresses.h"
 #include "base/descriptor.h"
+#include "base/host_memory.h"
 #include "base/mapping.h"
 #include "paging/mapping_budget.h"
 #include "paging/shadow_window.h"
@@ -68,23 +68,6 @@ int try_timer() {
   return 0;
 }
 
-// Linux, Documentation/mm/overcommit-accounting.rst.
-void look_at_overcommit(HostSupport& host) {
-  int policy = 0;
-  std::ifstream("/proc/sys/vm/overcommit_memory") >> policy;
-  constexpr int kNever = 2;
-  host.commits_strictly = policy == kNever;
-  if (!host.commits_strictly) return;
-  uint64_t limit = 0, used = 0;
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    const auto value = [&] { return std::stoull(line.substr(line.find(':') + 1)) << 10; };
-    if (line.starts_with("CommitLimit:")) limit = value();
-    if (line.starts_with("Committed_AS:")) used = value();
-  }
-  host.commit = limit > used ? limit - used : 0;
-}
-
 Error refusal(std::string why, int reason, std::string_view advice) {
   return Error{"guest code cannot run natively here: " + std::move(why), "", reason,
                fmt::format("{}; {}", advice, kInterpret)};
@@ -101,7 +84,10 @@ HostSupport probe_host() {
   host.timer_errno = try_timer();
   host.addresses = addresses_left();
   host.mappings = paging::MappingBudget::host_limit();
-  look_at_overcommit(host);
+  if (const auto left = memory_left_to_promise()) {
+    host.commits_strictly = true;
+    host.commit = *left;
+  }
   return host;
 }
 
