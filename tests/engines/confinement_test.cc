@@ -48,11 +48,8 @@ const Bad kBad[] = {
 };
 
 TEST(Confinement, VerifierFindsWhatMustNotBe) {
-  using translate::InstructionCounting;
-  for (const auto& [used, counting] : {std::pair{EngineUsed::Translate, InstructionCounting::None},
-                                       std::pair{EngineUsed::Trap, InstructionCounting::None},
-                                       std::pair{EngineUsed::Translate, InstructionCounting::Exact}}) {
-    EngineMachine machine(used, {.counting = counting});
+  for (const EngineUsed used : {EngineUsed::Translate, EngineUsed::Trap, EngineUsed::Counted}) {
+    EngineMachine machine(used);
     Program program;
     program.state.eip = kCodeBase;
     program.state.eflags = 0x202;

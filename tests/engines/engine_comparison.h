@@ -96,9 +96,10 @@ class EngineComparison : public testing::TestWithParam<Tested> {
 
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): gtest's own has to see the name of the suite.
 #define VITRINE_ALL_ENGINES(suite)                                                                    \
-  INSTANTIATE_TEST_SUITE_P(All, suite,                                                                \
-                           testing::Combine(testing::Values(EngineUsed::Translate, EngineUsed::Trap), \
-                                            testing::Values(Privilege::User, Privilege::Supervisor)), \
-                           [](const auto& parameters) { return name_of(parameters.param); })
+  INSTANTIATE_TEST_SUITE_P(                                                                           \
+      All, suite,                                                                                     \
+      testing::Combine(testing::Values(EngineUsed::Translate, EngineUsed::Trap, EngineUsed::Counted), \
+                       testing::Values(Privilege::User, Privilege::Supervisor)),                      \
+      [](const auto& parameters) { return name_of(parameters.param); })
 
 }  // namespace vitrine::engines

@@ -30,10 +30,14 @@ constexpr std::chrono::seconds kPatience{2};
 
 }  // namespace
 
+std::string name_of(EngineUsed engine) {
+  static constexpr const char* kNames[] = {"None", "Translate", "Trap", "Counted"};
+  return kNames[static_cast<size_t>(engine)];
+}
+
 std::string name_of(const Tested& tested) {
   const auto& [engine, privilege] = tested;
-  return std::string(engine == EngineUsed::Trap ? "Trap" : "Translate") +
-         (privilege == Privilege::User ? "User" : "Supervisor");
+  return name_of(engine) + (privilege == Privilege::User ? "User" : "Supervisor");
 }
 
 void EngineMachine::Dma::write_port(uint16_t port, unsigned size, uint32_t value) {
@@ -60,6 +64,7 @@ EngineMachine::EngineMachine(EngineUsed engine, translate::EngineOptions options
   if (engine == EngineUsed::None) return;
   options.code_size = kCodeMemory;
   if (engine == EngineUsed::Trap) options.privileged = translate::PrivilegedPolicy::Trap;
+  if (engine == EngineUsed::Counted) options.counting = translate::InstructionCounting::Exact;
   auto made = translate::Engine::create(map_, *model_, options);
   CHECK(made.has_value(), "{}", made.error().message());
   engine_ = std::move(*made);

@@ -35,11 +35,13 @@ inline constexpr uint32_t kReadOnlyPage = kDataBase + 0x2000, kAbsentPage = kDat
                           kSupervisorPage = kDataBase + 0x4000, kEmptyPage = kDataBase + 0x5000,
                           kLastPage = kDataBase + 0x6000;
 
-enum class EngineUsed : uint8_t { None, Translate, Trap };
+/// Counted: translated, each instruction counted, as with --clock=virtual.
+enum class EngineUsed : uint8_t { None, Translate, Trap, Counted };
 enum class Privilege : uint8_t { Supervisor, User };
 
 /// What most tests here have as their parameter, and its name among theirs.
 using Tested = std::tuple<EngineUsed, Privilege>;
+[[nodiscard]] std::string name_of(EngineUsed engine);
 [[nodiscard]] std::string name_of(const Tested& tested);
 
 /// What a run begins with.

@@ -198,6 +198,7 @@ void make_state(FuzzInput& input, Program& program) {
   std::copy_n(control, 2, state.unit.begin());
   std::copy_n(control + 2, 2, state.unit.begin() + 24);
   if (input.below(8) == 0) program.cr0_set = input.flag() ? x86::kCr0Ts : x86::kCr0Em;
+  if (input.flag()) program.system_call = {0xcf};  // INT 80h is no end: iret
   program.fs_base = place(input);
   program.fs_limit = input.flag() ? 0xffffffff : input.word();
   for (unsigned n = 0; n < 64; ++n) program.data.push_back(static_cast<uint8_t>(n * 37));

@@ -18,7 +18,8 @@ class PageFaultSites : public EngineComparison {
   /// the low bits of the round's number, as many as `mask` has, are zero.
   std::pair<uint64_t, uint64_t> cost_of(uint8_t mask) {
     Code code;
-    // again: mov ebx, data; test cl, mask; jnz store; mov ebx, absent; store: mov [ebx], eax; dec ecx; jnz again
+    // again: mov ebx, data; test cl, mask; jnz store; mov ebx, absent; store: mov [ebx], eax; dec ecx; jnz
+    // again
     code.mov(x86::kEbx, kDataBase).add({0xf6, 0xc1, mask, 0x75, 0x05}).mov(x86::kEbx, kAbsentPage);
     code.add({0x89, 0x03, 0x49}).back(0x75, 0).add({0xcc});
     // The handler goes on behind the store: add dword [esp + 4], 2; add esp, 4; iret
@@ -43,6 +44,8 @@ class PageFaultSites : public EngineComparison {
 };
 
 TEST_P(PageFaultSites, ThatAlwaysFaultIsInterpreted) {
+  // With counting what is declined is executed by the vCPU, which does not tell of its faults.
+  if (std::get<0>(GetParam()) == EngineUsed::Counted) return;
   const auto [faults, declined] = cost_of(0);
   EXPECT_LE(faults, 40 + traps(kRounds));
 }

@@ -27,12 +27,9 @@ double environment(const char* name, double otherwise) {
   return value != nullptr ? std::atof(value) : otherwise;
 }
 
-using translate::InstructionCounting;
-using Variant = std::tuple<EngineUsed, InstructionCounting>;
-
-class Traced : public testing::TestWithParam<Variant> {
+class Traced : public testing::TestWithParam<EngineUsed> {
  protected:
-  Traced() : machine_(std::get<0>(GetParam()), {.counting = std::get<1>(GetParam())}) {}
+  Traced() : machine_(GetParam()) {}
   EngineMachine machine_;
 };
 
@@ -177,13 +174,8 @@ TEST_P(Traced, CallBanKills) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, Traced,
-                         testing::Values(Variant{EngineUsed::Translate, InstructionCounting::None},
-                                         Variant{EngineUsed::Trap, InstructionCounting::None},
-                                         Variant{EngineUsed::Translate, InstructionCounting::Exact}),
-                         [](const auto& variant) {
-                           if (std::get<1>(variant.param) == InstructionCounting::Exact) return "Counted";
-                           return std::get<0>(variant.param) == EngineUsed::Trap ? "Trap" : "Translate";
-                         });
+                         testing::Values(EngineUsed::Translate, EngineUsed::Trap, EngineUsed::Counted),
+                         [](const auto& parameter) { return name_of(parameter.param); });
 
 }  // namespace
 }  // namespace vitrine::engines

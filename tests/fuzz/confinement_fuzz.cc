@@ -18,7 +18,7 @@ using namespace engines;
 
 struct Bench {
   EngineMachine interpreted{EngineUsed::None}, translated{EngineUsed::Translate}, trapping{EngineUsed::Trap},
-      counted{EngineUsed::Translate, {.counting = translate::InstructionCounting::Exact}};
+      counted{EngineUsed::Counted};
   std::array<uint64_t, 3> verified{};  // units that were there when it was done last
 
   Bench() {
