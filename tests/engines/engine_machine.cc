@@ -113,9 +113,9 @@ void EngineMachine::restore(const Program& program) {
   std::vector<uint8_t> image = image_;
   const size_t code_size = std::min<size_t>(program.code.size(), kCodeSize);
   std::memset(image.data() + kCodePhysical, 0xcc, kCodeSize);
-  std::memcpy(image.data() + kCodePhysical, program.code.data(), code_size);
-  std::memcpy(image.data() + kDataPhysical, program.data.data(),
-              std::min<size_t>(program.data.size(), 0x2000));
+  std::copy_n(program.code.begin(), code_size, image.begin() + kCodePhysical);
+  std::copy_n(program.data.begin(), std::min<size_t>(program.data.size(), 0x2000),
+              image.begin() + kDataPhysical);
   const auto put_end = [&](const std::vector<uint8_t>& bytes, uint32_t physical) {
     std::copy_n(bytes.begin(), std::min<size_t>(bytes.size(), 0x1000), image.begin() + physical);
   };
