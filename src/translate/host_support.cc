@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <string>
@@ -40,6 +41,17 @@ uint64_t addresses_left() {
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
   uint64_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;
+  const uint64_t used = pages << kPageShift;
+  return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+}
+
+uint64_t data_left() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_DATA, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+  // proc(5): size, resident, shared, text, lib, data.
+  uint64_t pages = 0;
+  std::ifstream file("/proc/self/statm");
+  for (unsigned field = 0; field < 6; ++field) file >> pages;
   const uint64_t used = pages << kPageShift;
   return limit.rlim_cur > used ? limit.rlim_cur - used : 0;
 }
@@ -84,10 +96,8 @@ HostSupport probe_host() {
   host.timer_errno = try_timer();
   host.addresses = addresses_left();
   host.mappings = paging::MappingBudget::host_limit();
-  if (const auto left = memory_left_to_promise()) {
-    host.commits_strictly = true;
-    host.commit = *left;
-  }
+  host.commit = std::min(memory_left_to_promise().value_or(UINT64_MAX), data_left());
+  host.commits_strictly = host.commit != UINT64_MAX;
   return host;
 }
 
@@ -114,8 +124,11 @@ Result<void> host_can_translate(const HostSupport& host, unsigned processors) {
                 0, "'sysctl vm.max_map_count=65530' raises it"));
   if (host.commit < kCommit * processors)
     return std::unexpected(refusal(
-        fmt::format("with vm.overcommit_memory=2 the host promises only {} MiB more", host.commit >> 20), 0,
-        "end other programs, add swap space, or raise vm.overcommit_ratio"));
+        fmt::format("it takes {} MiB of memory that the host counts beforehand, and there are {}",
+                    kCommit * processors >> 20, host.commit >> 20),
+        0,
+        "'ulimit -d unlimited' lifts one limit; with vm.overcommit_memory=2 more swap space or a higher "
+        "vm.overcommit_ratio helps"));
   return {};
 }
 

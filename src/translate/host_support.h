@@ -16,7 +16,8 @@ struct HostSupport {
   int timer_errno = 0;    ///< Why there are no timers; 0: there are.
   uint64_t addresses = UINT64_MAX;  ///< Bytes of address space that the process may still take.
   uint64_t mappings = 65530;        ///< vm.max_map_count.
-  /// vm.overcommit_memory=2: what is mapped writable counts as if it were used, and `commit` bytes may be.
+  /// vm.overcommit_memory=2, or `ulimit -d`: what is mapped writable counts as if it were used, and `commit`
+  /// bytes may be.
   bool commits_strictly = false;
   uint64_t commit = UINT64_MAX;
 };

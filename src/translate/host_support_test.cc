@@ -31,7 +31,7 @@ TEST(HostSupport, SaysWhatIsMissingAndWhatToDo) {
               AllOf(HasSubstr("4.0 GiB more"), HasSubstr("ulimit -v"), HasSubstr("--engine interpret")));
   EXPECT_THAT(refusal({.mappings = 500}), AllOf(HasSubstr("is 500"), HasSubstr("sysctl vm.max_map_count")));
   EXPECT_THAT(refusal({.commits_strictly = true, .commit = 100 << 20}),
-              AllOf(HasSubstr("100 MiB"), HasSubstr("vm.overcommit_ratio")));
+              AllOf(HasSubstr("there are 100"), HasSubstr("vm.overcommit_ratio"), HasSubstr("ulimit -d")));
   EXPECT_THAT(refusal({.code_errno = EACCES}),
               AllOf(HasSubstr("executable"), HasSubstr("Permission denied")));
   EXPECT_THAT(refusal({.timer_errno = EAGAIN}), HasSubstr("ulimit -i"));
@@ -50,7 +50,22 @@ TEST(HostSupport, MoreProcessorsTakeMore) {
   EXPECT_THAT(refusal(host, 2), HasSubstr("21 GiB"));
 }
 
-// A limit of the host's own, in a process of its own.
+// Limits of the host's own, in processes of their own.
+TEST(HostSupportDeathTest, SeesTheLimitOnData) {
+  const auto limited = [](uint64_t size) {
+    const struct rlimit limit { size, size };
+    ::setrlimit(RLIMIT_DATA, &limit);
+    const HostSupport host = probe_host();
+    std::fprintf(stderr, "%s\n", refusal(host).c_str());
+    std::_Exit(!host.commits_strictly ? 1 : refusal(host).empty() ? 2 : 0);
+  };
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer takes more than that";
+#endif
+  EXPECT_EXIT(limited(kGiB / 4), testing::ExitedWithCode(0), "ulimit -d unlimited");
+  EXPECT_EXIT(limited(kGiB), testing::ExitedWithCode(2), "");
+}
+
 TEST(HostSupportDeathTest, SeesTheLimitOnAddresses) {
   const auto limited = [] {
     const struct rlimit limit { 6 * kGiB, 6 * kGiB };
