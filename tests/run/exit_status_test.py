@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """How the program ends, and with which status."""
+import resource
 import signal
 
 import harness
@@ -17,6 +18,24 @@ class ExitStatus(harness.TestCase):
                 image = self.boot_image(Code.debug_exit(value, 0x501))
                 result = self.run_machine(*QUIET, "-hda", image, "-device", "isa-debug-exit,iobase=0x501,iosize=2")
                 self.assertEqual((result.returncode, result.stderr), (status, ""))
+
+    # docs/hosts.md: with little address space the machine runs all the same, by what fits, and says so.
+    def test_little_address_space_is_told_once_and_enough(self):
+        image = self.boot_image(Code.POWER_OFF)
+
+        def run(gigabytes, *options):
+            limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (gigabytes << 30,) * 2)  # noqa: E731
+            return self.run_machine(*QUIET, "-m", "32", "-hda", image, *options, preexec_fn=limit)
+
+        result = run(6)
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, r"^vitrine: guest code is interpreted[^\n]*ulimit -v unlimited[^\n]*\n$")
+        result = run(6, "--engine", "translate")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertRegex(result.stderr, r"^vitrine: [^\n]*GiB more[^\n]*ulimit -v unlimited[^\n]*\n$")
+        for options in ((), ("--engine", "interpret"), ("--engine", "translate")):
+            result = run(15, *options)
+            self.assertEqual((result.returncode, result.stderr), (0, ""), options)
 
     def test_a_triple_fault_is_told_and_ends_a_machine_that_must_not_reboot(self):
         result = self.run_machine(*QUIET, "-hda", self.boot_image(Code.TRIPLE_FAULT), "-no-reboot")
