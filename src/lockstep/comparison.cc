@@ -5,9 +5,6 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/addresses.h"
-#include "x86/page_entries.h"
-
 namespace vitrine::lockstep {
 namespace {
 
@@ -113,17 +110,6 @@ std::string describe_difference(uint64_t address, std::span<const uint8_t> inter
     ++shown;
   }
   return text;
-}
-
-bool differ_as_tables_only(std::span<const uint8_t> a, std::span<const uint8_t> b) {
-  for (size_t at = 0; at + 4 <= a.size(); at += 4) {
-    uint32_t x = 0, y = 0;
-    std::memcpy(&x, a.data() + at, 4);
-    std::memcpy(&y, b.data() + at, 4);
-    if (((x ^ y) & ~(x86::kPageAccessed | x86::kPageDirty)) != 0) return false;
-    if (x != y && (x & x86::kPagePresent) == 0) return false;
-  }
-  return true;
 }
 
 }  // namespace vitrine::lockstep

@@ -22,8 +22,4 @@ namespace vitrine::lockstep {
 [[nodiscard]] std::string describe_difference(uint64_t address, std::span<const uint8_t> interpreter,
                                               std::span<const uint8_t> translator);
 
-/// Whether two pages differ in bits alone that are the accessed and dirty flags of an entry of a page table
-/// (SDM Vol. 3A, "Accessed and Dirty Flags"), if the pages are that.
-[[nodiscard]] bool differ_as_tables_only(std::span<const uint8_t> a, std::span<const uint8_t> b);
-
 }  // namespace vitrine::lockstep

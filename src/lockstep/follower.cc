@@ -12,7 +12,7 @@ namespace vitrine::lockstep {
 // run.
 class Follower::Pilot final : public cpu::NativeEngine {
  public:
-  explicit Pilot(translate::Engine& engine) : engine_(engine) {}
+  Pilot(translate::Engine& engine, std::vector<Forgot>& forgot) : engine_(engine), forgot_(forgot) {}
 
   void fly(bool natively) {
     natively_ = natively;
@@ -26,7 +26,10 @@ class Follower::Pilot final : public cpu::NativeEngine {
     core.attention.fetch_or(cpu::kAttentionKick);
     return Outcome::Advanced;
   }
-  void invalidated(cpu::Invalidation what, uint32_t linear) override { engine_.invalidated(what, linear); }
+  void invalidated(cpu::Invalidation what, uint32_t linear) override {
+    engine_.invalidated(what, linear);
+    if (!natively_) forgot_.push_back({what, linear});
+  }
   void return_fpu(cpu::Core& core) override { engine_.return_fpu(core); }
   void interpreted(cpu::Operation operation) override { engine_.interpreted(operation); }
   void stop_others() override {}
@@ -34,6 +37,7 @@ class Follower::Pilot final : public cpu::NativeEngine {
 
  private:
   translate::Engine& engine_;
+  std::vector<Forgot>& forgot_;
   bool natively_ = false;
   Outcome last_ = Outcome::Advanced;
 };
@@ -53,7 +57,7 @@ Result<std::unique_ptr<Follower>> Follower::create(const cpu::CpuModel& model, A
   f.vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{f.memory_, f.ports_, f, model, 0});
   const translate::EngineOptions options{.counting = translate::InstructionCounting::Exact};
   f.engine_ = TRY(translate::Engine::create(f.memory_, model, options));
-  f.pilot_ = std::make_unique<Pilot>(*f.engine_);
+  f.pilot_ = std::make_unique<Pilot>(*f.engine_, f.forgot_);
   f.vcpu_->set_native_engine(f.pilot_.get());
   return follower;
 }

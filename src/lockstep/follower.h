@@ -52,6 +52,12 @@ class Follower final : private cpu::ProcessorBus,
   [[nodiscard]] cpu::Vcpu& vcpu() { return *vcpu_; }
   [[nodiscard]] const translate::Engine& engine() const { return *engine_; }
   [[nodiscard]] memory::PhysicalMap& memory() { return memory_; }
+  struct Forgot {
+    cpu::Invalidation what;
+    uint32_t linear;
+  };
+  /// What the guest has invalidated in interpret(), in order.
+  [[nodiscard]] std::vector<Forgot>& forgot() { return forgot_; }
   /// Pages, of its own, that were written other than by translated code; each once.
   [[nodiscard]] std::vector<PageOf>& written_pages() { return written_pages_; }
 
@@ -82,6 +88,7 @@ class Follower final : private cpu::ProcessorBus,
   memory::PortMap ports_;
   std::unordered_map<memory::RamBlock*, std::unique_ptr<memory::RamBlock>> blocks_;
   std::vector<PageOf> written_pages_;
+  std::vector<Forgot> forgot_;
   std::unique_ptr<cpu::Vcpu> vcpu_;
   std::unique_ptr<translate::Engine> engine_;
   std::unique_ptr<Pilot> pilot_;

@@ -17,7 +17,9 @@ constexpr uint64_t kStepsBetweenWholeComparisons = uint64_t{1} << 21;
 }  // namespace
 
 Lockstep::Lockstep(const Environment& environment)
-    : env_(environment), recorder_({environment.memory, environment.ports, environment.bus}) {}
+    : env_(environment),
+      recorder_({environment.memory, environment.ports, environment.bus}),
+      tables_(environment.memory) {}
 
 Result<std::unique_ptr<Lockstep>> Lockstep::create(const Environment& environment) {
   std::unique_ptr<Lockstep> lockstep(new Lockstep(environment));
@@ -63,6 +65,10 @@ void Lockstep::take_over() {
   signals_.clear();
   recorder_.log().clear();  // the reset read the time
   recorder_.device_pages().clear();
+  follower_->forgot().clear();
+  tables_.forget();
+  early_.clear();
+  tables_.learn(leader_->state());
   stale_ = false;
 }
 
@@ -201,12 +207,14 @@ void Lockstep::compare() {
   ++counters_.steps;
   recorder_.log().clear();
   const cpu::CpuState& leader = leader_->state();
-  if (leader.cr3 != before_.cr3) roots_.insert(leader.cr3);
   const cpu::CpuState& follower = follower_->vcpu().state();
   if (!same_state(leader, follower)) [[unlikely]]
     difference("the processors differ\n" + describe_difference(leader, follower));
   take_over_places();
+  follow_tables();
   compare_pages();
+  for (const Follower::Forgot& forgot : std::exchange(follower_->forgot(), {}))
+    tables_.invalidated(forgot.what, forgot.linear, leader);
   if (counters_.steps % kStepsBetweenWholeComparisons == 0) compare_all();
 }
 

@@ -14,11 +14,11 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "cpu/vcpu.h"
 #include "lockstep/follower.h"
+#include "lockstep/guest_tables.h"
 #include "lockstep/recorder.h"
 
 namespace vitrine::lockstep {
@@ -38,7 +38,7 @@ struct Counters {
   uint64_t interpreted = 0;  ///< Instructions that both sides interpreted.
   uint64_t pages = 0;        ///< Pages compared because they were written.
   uint64_t whole = 0;        ///< Comparisons of all memory.
-  uint64_t tables = 0;       ///< Page-table pages whose accessed or dirty flags differed.
+  uint64_t tables = 0;       ///< Page-table pages whose accessed or dirty flags differed, as they may.
 };
 
 class Lockstep {
@@ -88,7 +88,8 @@ class Lockstep {
   void take_over_places();
   void compare_pages();
   [[nodiscard]] bool same_page(memory::RamBlock& block, uint64_t page);
-  [[nodiscard]] bool is_page_table(const memory::RamBlock& block, uint64_t page);
+  void follow_tables();
+  [[nodiscard]] bool is_page_table(const memory::RamBlock& block, uint64_t page, uint32_t root) const;
   void difference(const std::string& what);
   [[nodiscard]] std::string disassembly() const;
 
@@ -100,8 +101,11 @@ class Lockstep {
   std::vector<PageOf> pages_;                             // to compare
   cpu::CpuState before_;                                  // the leader's, before the step
   cpu::CpuState left_;                                    // the leader's, at the end of the last run
-  std::unordered_set<uint32_t> roots_;                    // of page tables that were loaded
-  uint64_t step_instructions_ = 0;                        // of the step that is being compared
+  GuestTables tables_;
+  std::vector<PageOf> early_;  // tables with flags that the follower has set early
+  GuestTables::Tried tried_ = GuestTables::Tried::No;
+  uint64_t acknowledged_before_ = 0;
+  uint64_t step_instructions_ = 0;  // of the step that is being compared
   uint32_t seed_ = 1;
   bool stale_ = true;
   bool declined_ = false;  // the next instruction is not for translated code

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "cpu/disassembler.h"
 #include "cpu/print_state.h"
@@ -31,7 +32,15 @@ uint64_t entry_at(const memory::PhysicalMap& memory, uint64_t address, unsigned 
 // What the leader's processor wrote, and what the follower wrote other than by translated code (which leaves
 // no trace but in memory).
 void Lockstep::compare_pages() {
+  using Tried = GuestTables::Tried;
   std::vector<PageOf>& written = recorder_.processor_pages();
+  // What was set early has been set by now, unless an interrupt came before the instruction.
+  const uint64_t acknowledged = recorder_.acknowledged_at();
+  const bool interrupted = std::exchange(acknowledged_before_, acknowledged) != acknowledged;
+  tried_ = interrupted ? Tried::YesButInterrupted : Tried::No;
+  for (const PageOf& page : std::exchange(early_, {}))
+    if (!same_page(*page.block, page.page)) break;
+  tried_ = declined_ ? Tried::Yes : Tried::No;
   for (const PageOf& page : written) {
     ++counters_.pages;
     if (!same_page(*page.block, page.page)) break;
@@ -45,6 +54,7 @@ void Lockstep::compare_pages() {
     if (found != follower_->blocks().end() && !same_page(*found->first, page.page)) break;
   }
   own.clear();
+  tables_.step_ended();
 }
 
 bool Lockstep::compare_all() {
@@ -59,41 +69,58 @@ bool Lockstep::compare_all() {
   return !different_;
 }
 
-// Accessed and dirty flags: a processor may keep a translation after the guest has cleared the flags of its
-// entry, and set them again only when it reads that again (SDM Vol. 3A, "Invalidation of TLBs and
-// Paging-Structure Caches"). So an engine that forgets translations more often sets more of them. Where that
-// is all, the flags that either side has set are set in both.
+// Where the tables are. What they were loaded from in this step, too, is known.
+void Lockstep::follow_tables() {
+  const cpu::CpuState& now = leader_->state();
+  if (now.cr3 != before_.cr3 || now.cr0 != before_.cr0 || now.cr4 != before_.cr4 ||
+      now.pdptes != before_.pdptes)
+    tables_.learn(now);
+}
+
+// Accessed and dirty flags that differ where they may become set in both.
 bool Lockstep::same_page(memory::RamBlock& block, uint64_t page) {
   memory::RamBlock* const own = follower_->twin(block);
   if (own == nullptr) return true;
   const auto leader = bytes_of(block, page), follower = bytes_of(*own, page);
-  if (std::memcmp(leader.data(), follower.data(), kPageSize) == 0) [[likely]]
-    return true;
-  if (differ_as_tables_only(leader, follower) && is_page_table(block, page)) {
-    ++counters_.tables;
-    std::array<uint8_t, kPageSize> merged;
-    for (size_t n = 0; n < kPageSize; ++n) merged[n] = leader[n] | follower[n];
-    env_.memory.note_write(block, page);
-    follower_->memory().note_write(*own, page);
-    std::memcpy(block.data() + (page << kPageShift), merged.data(), kPageSize);
-    std::memcpy(own->data() + (page << kPageShift), merged.data(), kPageSize);
-    return true;
+  const bool same = std::memcmp(leader.data(), follower.data(), kPageSize) == 0;
+  const PageOf which{&block, page};
+  if (!tables_.knows(which)) {
+    if (same) [[likely]]
+      return true;
+    difference(fmt::format("memory differs: {}, page {:#x}\n{}", block.name(), page,
+                           describe_difference(page << kPageShift, leader, follower)));
+    return false;
   }
-  difference(fmt::format("memory differs: {}, page {:#x}\n{}", block.name(), page,
-                         describe_difference(page << kPageShift, leader, follower)));
-  return false;
+  std::array<uint8_t, kPageSize> merged;
+  std::ranges::copy(leader, merged.begin());
+  const GuestTables::Verdict verdict = tables_.judge(which, merged, follower, tried_);
+  if (same) return true;
+  if (verdict.early) early_.push_back(which);
+  const bool in_use =
+      is_page_table(block, page, before_.cr3) || is_page_table(block, page, leader_->state().cr3);
+  if (!verdict.difference.empty() || !in_use) {
+    difference(fmt::format("{} differs: {}, page {:#x}\n{}", in_use ? "a page table" : "memory", block.name(),
+                           page, describe_difference(page << kPageShift, leader, follower)) +
+               verdict.difference);
+    return false;
+  }
+  if (!verdict.merged) return true;
+  ++counters_.tables;
+  env_.memory.note_write(block, page);
+  follower_->memory().note_write(*own, page);
+  std::memcpy(block.data() + (page << kPageShift), merged.data(), kPageSize);
+  std::memcpy(own->data() + (page << kPageShift), merged.data(), kPageSize);
+  return true;
 }
 
-// Whether any page table that was loaded has this page in it.
-bool Lockstep::is_page_table(const memory::RamBlock& block, uint64_t page) {
-  const cpu::CpuState& state = leader_->state();
+// Whether the page tables that a value of CR3 leads to have this page among them.
+bool Lockstep::is_page_table(const memory::RamBlock& block, uint64_t page, uint32_t root) const {
   const memory::PhysicalMap& memory = env_.memory;
   const auto is = [&](uint64_t physical) {
     const memory::Region& region = memory.find(PhysicalAddress(physical));
     return region.read_block == &block && region.read_page(memory.gated(PhysicalAddress(physical))) == page;
   };
-  roots_.insert(state.cr3);
-  const bool pae = (state.cr4 & x86::kCr4Pae) != 0;
+  const bool pae = (leader_->state().cr4 & x86::kCr4Pae) != 0;
   const auto directory_has = [&](uint64_t directory) {
     if (is(directory)) return true;
     const unsigned size = pae ? 8 : 4;
@@ -104,14 +131,12 @@ bool Lockstep::is_page_table(const memory::RamBlock& block, uint64_t page) {
     }
     return false;
   };
-  return std::ranges::any_of(roots_, [&](uint32_t root) {
-    if (!pae) return directory_has(root & x86::kLegacyFrameMask);
-    for (unsigned n = 0; n < 4; ++n) {
-      const uint64_t pointer = entry_at(memory, (root & x86::kPaeCr3Mask) + n * 8, 8);
-      if ((pointer & x86::kPagePresent) != 0 && directory_has(x86::pae_frame(pointer))) return true;
-    }
-    return false;
-  });
+  if (!pae) return directory_has(root & x86::kLegacyFrameMask);
+  for (unsigned n = 0; n < 4; ++n) {
+    const uint64_t pointer = entry_at(memory, (root & x86::kPaeCr3Mask) + n * 8, 8);
+    if ((pointer & x86::kPagePresent) != 0 && directory_has(x86::pae_frame(pointer))) return true;
+  }
+  return false;
 }
 
 std::string Lockstep::disassembly() const {
