@@ -40,7 +40,8 @@ TlbRight right_for(Access access) {
 void set_tags(Core& core, TlbEntry& entry) {
   const PhysicalAddress where = core.env.memory.gated(PhysicalAddress(entry.physical & ~uint64_t{kPageMask}));
   const memory::Region& region = core.env.memory.find(where);
-  entry.read_tag = entry.write_tag = entry.execute_tag = kNoTag;
+  core.tlbs->forbid_write(entry);
+  entry.read_tag = entry.execute_tag = kNoTag;
   entry.physical &= ~uint64_t{kTlbStorage};
   const MachineAddress readable = region.read_pointer(where);
   if (!readable) return;
@@ -50,7 +51,7 @@ void set_tags(Core& core, TlbEntry& entry) {
   const bool same = region.write_block != nullptr && region.write_pointer(where) == readable;
   if (same) entry.physical |= kTlbStorage;
   if (entry.has(kTlbWritable) && same && region.write_block->watches(region.write_page(where)) == 0) {
-    entry.write_tag = entry.page;
+    core.tlbs->permit_write(entry);
   }
 }
 

@@ -57,11 +57,29 @@ class Tlb {
   void flush_all();
   /// What a CR3 load with CR4.PGE set leaves are the global entries.
   void flush_non_global();
-  /// Takes away the right to write directly to a host page.
+  /// Gives and takes the right to write directly to an entry's page. What sets write_tag but these is wrong.
+  void permit_write(TlbEntry& entry);
+  void forbid_write(TlbEntry& entry);
+  /// Takes it away wherever it is a host page's.
   void forbid_writes(const uint8_t* host_page);
 
  private:
+  static constexpr unsigned kWriters = 4096;
+  /// The entries that may write to host pages with one hash, so that nobody has to search when there is none
+  /// or one: their number, and the last of them.
+  struct Writers {
+    uint32_t count = 0;
+    TlbEntry* last = nullptr;
+  };
+  [[nodiscard]] Writers& writers_of(uintptr_t host_page) {
+    return writers_[(host_page >> kPageShift ^ host_page >> 24) & (kWriters - 1)];
+  }
+  void flush(TlbTable& table, std::vector<uint16_t>& used, bool keep_global);
+  void invalidate(TlbTable& table, std::vector<uint16_t>& used, uint32_t linear);
+  void forbid(TlbTable& table, const std::vector<uint16_t>& used, const uint8_t* host_page);
+
   TlbTable supervisor_{}, user_{}, empty_{};
+  std::array<Writers, kWriters> writers_{};
   std::vector<uint16_t> used_supervisor_, used_user_;  // slots in use, each once
 };
 

@@ -12,6 +12,7 @@ namespace {
 // Most instructions of one native step, and of one in a mode that is the interpreter's.
 constexpr uint64_t kLongestStep = 31;
 constexpr uint64_t kLongestInterpretedStep = 256;
+constexpr uint64_t kStepsAlike = uint64_t{1} << 14;
 constexpr uint64_t kStepsBetweenWholeComparisons = uint64_t{1} << 21;
 
 }  // namespace
@@ -118,10 +119,12 @@ cpu::Exit Lockstep::run(uint64_t budget) {
   return exit;
 }
 
-// Lengths that vary, so that steps begin and end everywhere; the same on every run.
-uint64_t Lockstep::next_length() {
-  seed_ = seed_ * 1664525 + 1013904223;
-  return 1 + (seed_ >> 8) % kLongestStep;
+// Lengths that vary, so that steps begin and end everywhere; the same on every run. From one place the same
+// for a while, so that the interpreter's blocks are not others each time.
+uint64_t Lockstep::next_length() const {
+  const uint32_t epoch = static_cast<uint32_t>(counters_.steps / kStepsAlike);
+  const uint32_t mixed = (leader_->state().eip + epoch * 1013904223) * 2654435761;
+  return 1 + (mixed >> 8) % kLongestStep;
 }
 
 Lockstep::Step Lockstep::step(uint64_t budget) {

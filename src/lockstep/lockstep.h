@@ -82,7 +82,7 @@ class Lockstep {
   [[nodiscard]] Step lead_natively(uint64_t executed);
   [[nodiscard]] Step lead_interpreting(uint64_t limit);
   [[nodiscard]] Step run_leader(uint64_t limit);
-  [[nodiscard]] uint64_t next_length();
+  [[nodiscard]] uint64_t next_length() const;
 
   void compare();
   void take_over_places();
@@ -106,7 +106,6 @@ class Lockstep {
   GuestTables::Tried tried_ = GuestTables::Tried::No;
   uint64_t acknowledged_before_ = 0;
   uint64_t step_instructions_ = 0;  // of the step that is being compared
-  uint32_t seed_ = 1;
   bool stale_ = true;
   bool declined_ = false;  // the next instruction is not for translated code
   bool unsuitable_ = false;
