@@ -126,7 +126,7 @@ class CodeCache {
   void forget_in_page(const uint8_t* host_page, const Block* block);
   void free_dropped();
 
-  static constexpr size_t kBuckets = 1 << 15;
+  static constexpr size_t kBuckets = 1 << 17;
   static constexpr size_t kMaximumDropped = 1 << 13;  ///< Counted like size_.
   static constexpr unsigned kPatience = 64;
   static constexpr unsigned kBlockSize = 4, kPageSizeInInstructions = 16;  ///< What else counts in size_.
