@@ -13,7 +13,10 @@ set(VITRINE_WARNINGS -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallth
 add_library(vitrine_options INTERFACE)
 target_include_directories(vitrine_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 target_compile_options(vitrine_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${VITRINE_WARNINGS}>)
-if(VITRINE_SANITIZE)
+if(VITRINE_SANITIZE STREQUAL "thread")
+  target_compile_options(vitrine_options INTERFACE -fsanitize=thread)
+  target_link_options(vitrine_options INTERFACE -fsanitize=thread)
+elseif(VITRINE_SANITIZE)
   target_compile_options(vitrine_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all
                                                    -fno-omit-frame-pointer)
   target_link_options(vitrine_options INTERFACE -fsanitize=address,undefined)

@@ -143,7 +143,8 @@ Result<void> option_engine(RunOptions& options, std::string_view argument) {
         "interpret    executes instruction by instruction: the reference\n"
         "trap         the same, but privileged instructions fault and are emulated: the classic hypervisor\n"
         "lockstep     interprets and translates, compares after each step; with --clock=virtual, one "
-        "processor\n";
+        "processor\n"
+        "lockstep-trap  the same with trap instead of translate\n";
     return {};
   }
   static constexpr std::pair<std::string_view, machine::EngineKind> kEngines[] = {
@@ -151,6 +152,7 @@ Result<void> option_engine(RunOptions& options, std::string_view argument) {
       {"translate", machine::EngineKind::Translate},
       {"trap", machine::EngineKind::Trap},
       {"lockstep", machine::EngineKind::Lockstep},
+      {"lockstep-trap", machine::EngineKind::LockstepTrap},
   };
   for (const auto& [name, kind] : kEngines) {
     if (argument != name) continue;
@@ -158,7 +160,7 @@ Result<void> option_engine(RunOptions& options, std::string_view argument) {
     return {};
   }
   return std::unexpected(Error{"--engine: there is no engine", std::string(argument), 0,
-                               "there are translate, interpret, trap and lockstep"});
+                               "there are translate, interpret, trap, lockstep and lockstep-trap"});
 }
 
 Result<void> option_cpu(RunOptions& options, std::string_view argument) {

@@ -23,7 +23,8 @@ class Follower final : private cpu::ProcessorBus,
                        private memory::MemoryDevice,
                        private memory::WriteObserver {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<Follower>> create(const cpu::CpuModel& model, AccessLog& log);
+  [[nodiscard]] static Result<std::unique_ptr<Follower>> create(const cpu::CpuModel& model, AccessLog& log,
+                                                                translate::PrivilegedPolicy privileged);
   ~Follower() override;
 
   /// Makes the map of physical memory like the leader's. Blocks that are new to it are copied; `added` is

@@ -24,7 +24,8 @@ Lockstep::Lockstep(const Environment& environment)
 
 Result<std::unique_ptr<Lockstep>> Lockstep::create(const Environment& environment) {
   std::unique_ptr<Lockstep> lockstep(new Lockstep(environment));
-  lockstep->follower_ = TRY(Follower::create(environment.model, lockstep->recorder_.log()));
+  lockstep->follower_ =
+      TRY(Follower::create(environment.model, lockstep->recorder_.log(), environment.privileged));
   return lockstep;
 }
 

@@ -30,6 +30,7 @@ struct Environment {
   const cpu::CpuModel& model;
   /// Told once of the first difference, several lines; the machine had better end.
   std::function<void(const std::string& report)> report;
+  translate::PrivilegedPolicy privileged = translate::PrivilegedPolicy::CallOut;  ///< Of the native engine.
 };
 
 struct Counters {

@@ -27,8 +27,9 @@ constexpr uint64_t kTripleFaultsReported = 5;
 // For the distance to a deadline in real time. Only an estimate: the loop looks at the clock after each
 // slice.
 constexpr uint64_t kNanosecondsPerInstruction = 2;
-// To wait for a deadline that is nearer than this costs more in the host's kernel than to watch the clock, and
-// to interrupt translated code at one so near costs more than to let it stand: a disk's command takes 2 µs.
+// To wait for a deadline that is nearer than this costs more in the host's kernel than to watch the clock,
+// and to interrupt translated code at one so near costs more than to let it stand: a disk's command takes 2
+// µs.
 constexpr Nanoseconds kShortWait = 10'000;
 constexpr Nanoseconds kShortStand = 4'000;
 // How late the host may be with a wait, which it is by 50 µs if nobody asks.
@@ -46,7 +47,7 @@ Result<int> run_machine(MachineConfig config, FileService& files) {
 namespace {
 
 Result<void> check_lockstep(const MachineConfig& config) {
-  if (config.engine != EngineKind::Lockstep) return {};
+  if (!in_lockstep(config.engine)) return {};
   if (config.cpus != 1)
     return std::unexpected(Error{"--engine=lockstep compares one processor",
                                  fmt::format("-smp {}", config.cpus), 0, "leave -smp out"});

@@ -120,11 +120,15 @@ struct BootConfig {
 
 enum class MachineType : uint8_t { Pc, IsaPc };
 enum class EngineKind : uint8_t {
-  Interpret,  ///< Instruction by instruction: the reference.
-  Trap,       ///< Natively; privileged instructions fault and are emulated.
-  Translate,  ///< Natively; privileged instructions are translated to something that does not fault.
-  Lockstep,   ///< Interpret and Translate beside each other, compared; one vCPU, ClockKind::Virtual.
+  Interpret,     ///< Instruction by instruction: the reference.
+  Trap,          ///< Natively; privileged instructions fault and are emulated.
+  Translate,     ///< Natively; privileged instructions are translated to something that does not fault.
+  Lockstep,      ///< Interpret and Translate beside each other, compared; one vCPU, ClockKind::Virtual.
+  LockstepTrap,  ///< Interpret and Trap in the same way.
 };
+[[nodiscard]] constexpr bool in_lockstep(EngineKind kind) {
+  return kind == EngineKind::Lockstep || kind == EngineKind::LockstepTrap;
+}
 /// What becomes of a machine when the host lacks something that its native engine needs.
 enum class WithoutEngine : uint8_t {
   Refuse,

@@ -66,9 +66,11 @@ Result<std::unique_ptr<Processors>> Processors::create(Environment environment, 
                                                        ClockKind clock) {
   std::unique_ptr<Processors> processors(new Processors(std::move(environment)));
   Processors& p = *processors;
-  if (engine == EngineKind::Lockstep) {
-    p.lockstep_ = TRY(
-        lockstep::Lockstep::create({p.env_.memory, p.env_.ports, p, p.env_.model, p.env_.report_difference}));
+  if (in_lockstep(engine)) {
+    const auto privileged = engine == EngineKind::LockstepTrap ? translate::PrivilegedPolicy::Trap
+                                                               : translate::PrivilegedPolicy::CallOut;
+    p.lockstep_ = TRY(lockstep::Lockstep::create(
+        {p.env_.memory, p.env_.ports, p, p.env_.model, p.env_.report_difference, privileged}));
   }
   p.build();
   TRY(p.use_engine(engine, clock));
@@ -100,7 +102,7 @@ void Processors::build() {
 }
 
 Result<void> Processors::use_engine(EngineKind kind, ClockKind clock) {
-  if (kind == EngineKind::Interpret || kind == EngineKind::Lockstep) return {};
+  if (kind == EngineKind::Interpret || in_lockstep(kind)) return {};
   const bool alone = units_.size() == 1;
   counting_ = clock == ClockKind::Virtual;
   if (!alone && !counting_) lock_ = std::make_unique<FairLock>();

@@ -148,6 +148,7 @@ Ending EngineMachine::run(const Program& program, uint64_t budget, uint64_t kick
   const bool user = program.privilege == Privilege::User;
   differential::enter_supervisor_tables(state, *model_, user ? 3 : 0);
   state.cr0 |= program.cr0_set;
+  state.cr0 &= ~program.cr0_clear;
   state.cr2 = 0;
   state.cr3 = kPageDirectory;
   state.cr4 &= ~program.cr4_clear;
@@ -167,6 +168,12 @@ Ending EngineMachine::run(const Program& program, uint64_t budget, uint64_t kick
     if (engine_) engine_->set_alarm(kick_every != 0 ? kick_every : patience);
     return vcpu_->run(budget);
   };
+  bus_.ferr = false;
+  for (const uint64_t instructions : program.parts) {
+    if (engine_) engine_->set_alarm(static_cast<Nanoseconds>(std::chrono::nanoseconds(kPatience).count()));
+    static_cast<void>(vcpu_->run(instructions));
+  }
+  if (!program.parts.empty()) vcpu_->set_interrupt_request(true);
   // A kick may still come that was asked for by the run before.
   const auto until = std::chrono::steady_clock::now() + kPatience;
   cpu::Exit exit = go();
@@ -184,6 +191,8 @@ Ending EngineMachine::run(const Program& program, uint64_t budget, uint64_t kick
   ending.cr0 = state.cr0;
   ending.cr2 = state.cr2;
   ending.cpl = state.cpl;
+  ending.ferr = bus_.ferr;
+  vcpu_->set_interrupt_request(false);
   return ending;
 }
 
@@ -254,6 +263,7 @@ std::string difference(const EngineMachine& expected_machine, const Ending& expe
   const bool same_page = ((expected.cr2 ^ ending.cr2) & ~0xfffu) == 0;
   if (!same_page || !masked_move_faulted(expected_machine, expected)) number("cr2", expected.cr2, ending.cr2);
   number("cpl", expected.cpl, ending.cpl);
+  number("FERR#", expected.ferr ? 1 : 0, ending.ferr ? 1 : 0);
   for (unsigned n = 0; n < 6; ++n)
     number(fmt::format("segment {}", n), expected.selectors[n], ending.selectors[n]);
   const bool ignore_x87 = left_x87_mode(expected, ending);

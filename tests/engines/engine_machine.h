@@ -59,10 +59,16 @@ struct Program {
   uint32_t ds_attributes = 0;                   ///< Not 0: instead of those of a flat writable segment.
   /// Addresses and values: doublewords of the GDT, the TSS or the IDT that are other than usual.
   std::vector<std::pair<uint32_t, uint32_t>> tables;
+  uint32_t cr0_clear = 0;
+  /// Not empty: instructions after which the run stops and goes on, and behind the last of which it finds an
+  /// interrupt with kInterruptVector waiting. Exact only with engines that count.
+  std::vector<uint64_t> parts;
 };
 
 /// The engines' memory for translated code: small, so that it is emptied now and then.
 inline constexpr size_t kCodeMemory = size_t{4} << 20;
+
+inline constexpr uint8_t kInterruptVector = 0x20;
 
 inline constexpr uint16_t kFsSelector = 0x3b;
 inline constexpr uint16_t kFreeSelector = 0x18;  ///< Its descriptor is for the program's `tables`.
@@ -75,6 +81,7 @@ struct Ending {
   std::array<uint16_t, 6> selectors{};
   uint32_t cr0 = 0, cr2 = 0;
   uint8_t cpl = 0;
+  bool ferr = false;  ///< The level of FERR#.
 };
 
 class EngineMachine {
@@ -114,7 +121,12 @@ class EngineMachine {
   std::unique_ptr<memory::RamBlock> ram_;
   memory::PhysicalMap map_;
   memory::PortMap ports_;
-  cpu::NoBus bus_;
+  struct Bus : cpu::NoBus {
+    std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override { return kInterruptVector; }
+    void set_ferr(unsigned /*vcpu*/, bool level) override { ferr = level; }
+    bool ferr = false;
+  };
+  Bus bus_;
   Dma dma_{map_};
   std::optional<cpu::CpuModel> model_;
   std::unique_ptr<cpu::Vcpu> vcpu_;

@@ -43,7 +43,7 @@ class Machine:
         self._closed = False
         self.is_qemu = "qemu" in os.path.basename(command[0])
         # A guest that is compared all the time reads keys more slowly, and the BIOS holds only 15 of them.
-        self._key_time = 0.2 if "lockstep" in command else 0.02
+        self._key_time = 0.2 if {"lockstep", "lockstep-trap"} & set(command) else 0.02
         self._log = open(log_path, "ab")
         arguments = command + ["-monitor", f"unix:{self._monitor_path},server=on,wait=off"] + options
         self._log.write((" ".join(arguments) + "\n").encode())
