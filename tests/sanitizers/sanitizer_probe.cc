@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 #include <string_view>
+#include <thread>
 
 int main(int count, char** arguments) {
   const std::string_view fault = count == 2 ? arguments[1] : "";
@@ -13,6 +14,12 @@ int main(int count, char** arguments) {
   if (fault == "undefined") {
     volatile int number = std::numeric_limits<int>::max();
     number = number + count;
+  }
+  if (fault == "race") {
+    int shared = 0;
+    std::thread other([&shared] { ++shared; });
+    ++shared;
+    other.join();
   }
   if (fault != "leak") std::free(const_cast<int*>(memory));
   memory = nullptr;
