@@ -59,16 +59,8 @@ class Code {
 
 class EngineComparison : public testing::TestWithParam<Tested> {
  protected:
-  using Counting = translate::InstructionCounting;
-  explicit EngineComparison(Counting counting = Counting::None)
-      : interpreted_(EngineUsed::None),
-        native_(std::get<0>(GetParam()), {.counting = counting}),
-        counting_(counting) {}
-  // The verifier does not know the code that counts.
-  ~EngineComparison() override {
-    if (counting_ != Counting::None) return;
-    EXPECT_EQ(verify_translations(*native_.engine()), "");
-  }
+  EngineComparison() : interpreted_(EngineUsed::None), native_(std::get<0>(GetParam())) {}
+  ~EngineComparison() override { EXPECT_EQ(verify_translations(*native_.engine()), ""); }
 
   [[nodiscard]] static Privilege privilege() { return std::get<1>(GetParam()); }
   [[nodiscard]] static bool user() { return privilege() == Privilege::User; }
@@ -101,9 +93,6 @@ class EngineComparison : public testing::TestWithParam<Tested> {
   }
 
   EngineMachine interpreted_, native_;
-
- private:
-  Counting counting_;
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-macro-usage): gtest's own has to see the name of the suite.
