@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <utility>
 
 #include "x86/control_registers.h"
 #include "x86/page_entries.h"
@@ -33,9 +34,13 @@ void GuestTables::forget() {
   fresh_.clear();
 }
 
+// What the new CR3 does not lead to is memory like any other. When it is a table again, CR3 will have been
+// loaded, and everything forgotten that processors remember of it.
 void GuestTables::step_ended() {
   for (Table* const table : fresh_) table->fresh = false;
   fresh_.clear();
+  if (std::exchange(stale_, false))
+    std::erase_if(tables_, [this](const auto& known) { return known.second->found != learned_; });
 }
 
 PageOf GuestTables::page_at(PhysicalAddress address) const {
@@ -53,9 +58,10 @@ void GuestTables::add(PhysicalAddress address, bool directory) {
     fresh_.push_back(table.get());
     std::memcpy(table->seen.data(), page.block->data() + (page.page << kPageShift), kPageSize);
   }
-  const bool was_directory = table->directory;
+  if (table->found != learned_) table->directory = table->leaves = false;
+  table->found = learned_;
   (directory ? table->directory : table->leaves) = true;
-  if (directory && !was_directory) add_tables_of(*table);
+  if (directory) add_tables_of(*table);
 }
 
 void GuestTables::add_tables_of(const Table& directory) {
@@ -66,6 +72,8 @@ void GuestTables::add_tables_of(const Table& directory) {
 }
 
 void GuestTables::learn(const cpu::CpuState& state) {
+  ++learned_;
+  stale_ = true;
   if ((state.cr0 & x86::kCr0Pg) == 0) return;
   const bool pae = (state.cr4 & x86::kCr4Pae) != 0;
   if (pae != pae_) forget();

@@ -28,7 +28,7 @@ class GuestTables {
   explicit GuestTables(const memory::PhysicalMap& memory) : memory_(memory) {}
 
   void forget();
-  /// What these control registers lead to are page tables. Cheap when that is known.
+  /// What these control registers lead to are page tables, and from the step's end on nothing else.
   void learn(const cpu::CpuState& state);
   /// At the end of each step.
   void step_ended();
@@ -58,6 +58,7 @@ class GuestTables {
   struct Table {
     bool directory = false;
     bool leaves = false;  ///< Entries are of 4 KiB pages; with a directory in itself it is both.
+    uint32_t found = 0;   ///< The number of the learn() that found it last.
     bool fresh = true;    ///< Found in this step: nothing of it can be remembered by a processor.
     std::array<uint8_t, kPageSize> seen{};
     std::array<uint8_t, 1024> free{};    ///< By entry: flags that may differ…
@@ -76,6 +77,8 @@ class GuestTables {
   const memory::PhysicalMap& memory_;
   std::unordered_map<PageOf, std::unique_ptr<Table>, Hash> tables_;
   std::vector<Table*> fresh_;
+  uint32_t learned_ = 0;  // calls of learn()
+  bool stale_ = false;    // tables are known that the last of them did not find
   bool pae_ = false;
   uint32_t moment_ = 1;
   uint32_t forgot_all_ = 0, forgot_non_global_ = 0;  // moments

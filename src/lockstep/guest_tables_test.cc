@@ -86,6 +86,19 @@ TEST_P(GuestTablesTest, KnowsWhatThereIs) {
   EXPECT_TRUE(tables_.knows(page(0x3000)));
 }
 
+TEST_P(GuestTablesTest, WhatCr3LeadsToNoMoreIsMemory) {
+  state_.cr3 = 0x4000;
+  state_.pdptes[0] = GetParam() ? 0x4000 | x86::kPagePresent : 0;
+  put(0x4000, 1, 0x5003);
+  tables_.learn(state_);
+  EXPECT_TRUE(tables_.knows(page(kTable)));
+  tables_.step_ended();
+  EXPECT_FALSE(tables_.knows(page(kTable)));
+  EXPECT_FALSE(tables_.knows(page(kDirectory)));
+  EXPECT_TRUE(tables_.knows(page(0x4000)));
+  EXPECT_TRUE(tables_.knows(page(0x5000)));
+}
+
 TEST_P(GuestTablesTest, AnAccessSetsFlagsInBothOrNeither) {
   expect_fixed(kPage | kAccessed, kPage);
   expect_fixed(kPage, kPage | kAccessed);
