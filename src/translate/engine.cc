@@ -20,6 +20,7 @@
 #include "translate/fpu_image.h"
 #include "translate/host_signals.h"
 #include "x86/control_registers.h"
+#include "x86/descriptors.h"
 #include "x86/extended_state.h"
 
 namespace vitrine::translate {
@@ -34,36 +35,6 @@ uint32_t extract(uint32_t value, uint32_t mask) {
   uint32_t result = 0;
   for (unsigned n = 0; mask != 0; mask &= mask - 1, ++n) result |= (value >> __builtin_ctz(mask) & 1) << n;
   return result;
-}
-
-void update(ExtraSegment& segment, const cpu::SegmentView& view) {
-  const bool usable = view.readable && view.writable && view.low == 0;
-  segment.base = view.base;
-  if (segment.usable == usable && segment.limit == view.high) return;
-  segment.usable = usable;
-  segment.limit = view.high;
-  const auto base = reinterpret_cast<uint64_t>(&segment.base);
-  segment.unlimited = usable && view.high == 0xffffffff ? base : 0;
-  for (unsigned n = 0; n < ExtraSegment::kClasses; ++n)
-    segment.within[n] = usable && view.high >= (4u << n) - 1 ? base : 0;
-}
-
-// SDM Vol. 3A, "Segment Descriptors".
-void update(SegmentReload& reload, const cpu::CpuState& state, x86::Segment which) {
-  const cpu::SegmentRegister& segment = state.segments[which];
-  constexpr unsigned kIndex = 0xfff8, kLocal = 4;
-  constexpr uint32_t kGranular = 1u << 23;
-  const uint32_t offset = segment.selector & kIndex;
-  reload.negated_selector = SegmentReload::kNever;
-  if (state.cpl != 0 || segment.attributes == 0 || (segment.selector & kLocal) != 0 ||
-      offset + 7 > state.gdtr.limit)
-    return;
-  const uint32_t limit = (segment.attributes & kGranular) != 0 ? segment.limit >> kPageShift : segment.limit;
-  reload.negated_selector = 0u - segment.selector;
-  reload.descriptor = state.gdtr.base + offset;
-  reload.negated_descriptor = {0u - (segment.base << 16 | (limit & 0xffff)),
-                               0u - ((segment.base & 0xff000000) | (limit & 0xf0000) | segment.attributes |
-                                     (segment.base >> 16 & 0xff))};
 }
 
 // SAFETY: GS is nobody else's on x86-64 Linux; thread-local storage goes by FS.
@@ -225,8 +196,9 @@ bool Engine::suitable(const Core& core) {
   const cpu::CpuState& state = core.state;
   const cpu::SegmentRegister& cs = state.segments[x86::kCs];
   return core.protected_mode() && (state.cpl == 0 || state.cpl == 3) && cs.base == 0 &&
-         cs.limit == 0xffffffff && core.block_mode == (cpu::kModeCode32 | cpu::kModeStack32) &&
-         core.flat[x86::kDs] != 0 && core.flat[x86::kEs] != 0 && core.flat[x86::kSs] != 0 &&
+         cs.limit == 0xffffffff && x86::is_readable(cs.attributes) &&
+         core.block_mode == (cpu::kModeCode32 | cpu::kModeStack32) && core.flat[x86::kDs] != 0 &&
+         core.flat[x86::kEs] != 0 && core.flat[x86::kSs] != 0 &&
          (state.eflags & (x86::kTf | x86::kRf | x86::kVm)) == 0 && !core.watch_data && !core.force_step &&
          !core.alignment_check && core.iopl() == 0;
 }
@@ -274,11 +246,7 @@ void Engine::enter_state(Core& core) {
     c.negated_uncommon = 0 - extract(system, kUncommonFlags);
   }
   c.interrupt_waits = core.interrupt_request ? 1 : 0;
-  for (unsigned n = 0; n < x86::kSegmentCount; ++n) c.selectors[n] = state.segments[n].selector;
-  update(c.extra_segments[0], core.views[x86::kFs]);
-  update(c.extra_segments[1], core.views[x86::kGs]);
-  update(c.reloads[0], state, x86::kEs);
-  update(c.reloads[1], state, x86::kDs);
+  known_segments_.enter(core, c);
   if (load_pending_ || core.mode_changes != mode_seen_) {
     mode_seen_ = core.mode_changes;
     choose_window(core);
@@ -289,7 +257,8 @@ void Engine::enter_state(Core& core) {
 }
 
 void Engine::leave_state(Core& core) {
-  const GuestContext& c = *context_;
+  GuestContext& c = *context_;
+  known_segments_.leave(c, core);
   cpu::CpuState& state = core.state;
   std::memcpy(state.gpr.data(), c.gpr.data(), sizeof c.gpr);
   state.eflags = (static_cast<uint32_t>(c.rflags) & kHostFlags) | c.interrupt_flag | c.system_flags;

@@ -34,6 +34,7 @@
 #include "translate/glue.h"
 #include "translate/guest_context.h"
 #include "translate/host_support.h"
+#include "translate/known_segments.h"
 #include "translate/monitor_lock.h"
 #include "translate/translation_cache.h"
 #include "translate/translator.h"
@@ -203,6 +204,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   uint32_t repeat_granted_ = 0;  // ECX when a repetition was permitted
   uint32_t repetition_refused_ = 0;
   std::unique_ptr<GuestContext> context_;
+  KnownSegments known_segments_;
   Mapping jump_cache_;
   std::array<ReturnStack, 3> return_stacks_;  // by CodePrivilege: they lead to code of one
   unsigned active_stack_ = 0;

@@ -62,14 +62,19 @@ struct ExtraSegment {
   std::array<uint64_t, kClasses> within{};
 };
 
-/// What a load of DS or ES with the selector that it holds already finds when it changes nothing.
-struct SegmentReload {
+/// A load of a segment register whose outcome is known, as long as the descriptor is what it was.
+struct KnownLoad {
   static constexpr uint32_t kNever = 1;  ///< As negated_selector: no selector matches.
 
   uint32_t negated_selector = kNever;
-  uint32_t descriptor = 0;  ///< Linear address.
+  uint32_t descriptor = 0;  ///< Linear address; 0: there is none, the selector is null.
   std::array<uint32_t, 2> negated_descriptor{};
 };
+/// Of each of these: a kernel's door changes between the program's and its own. SS is not loaded here, but
+/// asked for (VERW).
+inline constexpr unsigned kKnownLoads = 2;
+inline constexpr std::array kKnownSegments = {x86::kEs, x86::kDs, x86::kFs, x86::kGs, x86::kSs};
+inline constexpr unsigned kKnownFs = 2, kKnownSs = 4;  ///< Indices of it.
 
 struct GuestContext {
   std::array<uint32_t, 8> gpr{};
@@ -92,7 +97,11 @@ struct GuestContext {
   uint32_t interrupt_waits = 0;   ///< Not 0: setting IF would make an interrupt be taken.
   std::array<ExtraSegment, 2> extra_segments{};  ///< FS and GS.
   std::array<uint32_t, x86::kSegmentCount> selectors{};
-  std::array<SegmentReload, 2> reloads{};  ///< ES and DS.
+  // See known_segments.h; by kKnownSegments.
+  std::array<std::array<KnownLoad, kKnownLoads>, kKnownSegments.size()> known_loads{};
+  std::array<std::array<ExtraSegment, kKnownLoads>, 2> known_views{};  ///< FS and GS, after these.
+  /// Not 0: one more than the number of the load that translated code did last.
+  std::array<uint32_t, kKnownSegments.size()> loaded{};
 
   uint32_t kicked = 0;  ///< Not 0: enter() comes back at once.
 

@@ -1,6 +1,7 @@
 // Moves, arithmetic, logic, shifts, bits: the same instruction for the host, its operands in the places where
 // guest registers live. Encoded anew from what was decoded; no byte of the guest's prefixes is copied.
 #include <algorithm>
+#include <array>
 
 #include "translate/unit_builder.h"
 
@@ -31,7 +32,12 @@ constexpr Operation kPlain[] = {
 };
 
 bool is_plain(Operation operation) {
-  return std::ranges::find(kPlain, operation) != std::end(kPlain);
+  static constexpr auto kTable = [] {
+    std::array<bool, static_cast<size_t>(Operation::Count)> table{};
+    for (const Operation plain : kPlain) table[static_cast<size_t>(plain)] = true;
+    return table;
+  }();
+  return kTable[static_cast<size_t>(operation)];
 }
 
 bool is_bit_operation(Operation operation) {
@@ -297,6 +303,32 @@ bool read_selector(UnitBuilder& builder) {
   return true;
 }
 
+// MOV between AH–BH and an address that needs REX, with which those registers cannot be named: through r10d,
+// with the register's two bytes exchanged meanwhile.
+bool move_high_byte(UnitBuilder& builder) {
+  const Encoding& e = builder.encoding();
+  const auto reg = static_cast<uint8_t>(e.modrm >> 3 & 7);
+  const bool store = e.opcode == 0x88;
+  if ((!store && e.opcode != 0x8a) || builder.instruction().is_memory == 0 || reg < 4) return false;
+  const auto low = static_cast<uint8_t>(reg - 4);
+  Emitter& out = builder.out();
+  HostMemory memory;
+  if (!builder.memory_operand(memory)) return false;
+  const auto exchange = [&] { out.bytes(0x86, 0xc0 | reg << 3 | low); };
+  if (store) {
+    exchange();
+    out.move(kR10, static_cast<HostRegister>(low));
+    exchange();
+    return out.instruction({.opcode = 0x88, .reg = kR10, .is_memory = true, .memory = memory});
+  }
+  if (!out.instruction({.map = 1, .opcode = 0xb6, .reg = kR10, .is_memory = true, .memory = memory}))
+    return false;
+  exchange();
+  out.bytes(0x44, 0x88, 0xc0 | (kR10 & 7) << 3 | low);  // mov low, r10b
+  exchange();
+  return true;
+}
+
 bool emit(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   switch (i.operation) {
@@ -329,7 +361,10 @@ bool emit(UnitBuilder& builder) {
   if (!is_plain(i.operation)) return false;
   const bool register_offset = builder.encoding().opcode != 0xba;
   if (is_bit_operation(i.operation) && i.is_memory != 0 && register_offset) return bit_in_memory(builder);
-  return re_encode(builder);
+  if (re_encode(builder)) return true;
+  if (i.operation != Operation::Mov) return false;
+  builder.undo_instruction();
+  return move_high_byte(builder);
 }
 
 }  // namespace

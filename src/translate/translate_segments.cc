@@ -1,6 +1,10 @@
-// Loads of DS and ES with the selector that they hold already, as a kernel does at its door: nothing changes
-// as long as the descriptor is still what it was, which is looked at. Everything else about segments is the
-// interpreter's. SDM Vol. 2B, "MOV", "POP": a load reads the descriptor each time.
+// Loads of ES, DS, FS and GS whose outcome is known (known_segments.h), as at a kernel's door, and VERW of
+// the kernel's stack segment, with which kernels clear buffers, as long as the descriptor is still what it
+// was, which is looked at. Everything else about segments is the interpreter's. SDM Vol. 2, "MOV", "POP",
+// "VERW": they read the descriptor each time.
+#include <algorithm>
+#include <array>
+
 #include "translate/unit_builder.h"
 
 namespace vitrine::translate {
@@ -8,46 +12,116 @@ namespace {
 
 using cpu::Operation;
 
-/// The selector is in r8d, its upper half zero.
-void load_again(UnitBuilder& builder, unsigned segment) {
+/// Leaves unless the descriptor is what it was. Its selector is not null.
+void compare_descriptor(UnitBuilder& builder, size_t known) {
   Emitter& out = builder.out();
-  const size_t reload =
-      offsetof(GuestContext, reloads) + sizeof(SegmentReload) * (segment == x86::kDs ? 1 : 0);
-  const auto field = [&](size_t offset) { return context_field(reload + offset); };
-  out.move(kR9, kRcx);
-  out.load(kRcx, field(offsetof(SegmentReload, negated_selector)));
-  out.load_address(kRcx, {.base = kRcx, .index = kR8});
-  builder.decline_unless_zero();
-  out.load(kR10, field(offsetof(SegmentReload, descriptor)));
   for (const unsigned half : {0u, 1u}) {
     out.load(kR11,
              {.space = AddressSpace::Guest, .base = kR10, .displacement = static_cast<int32_t>(4 * half)});
-    out.load(kRcx, field(offsetof(SegmentReload, negated_descriptor) + 4 * half));
+    out.load(kRcx, context_field(known + offsetof(KnownLoad, negated_descriptor) + 4 * half));
     out.load_address(kRcx, {.base = kRcx, .index = kR11});
     builder.decline_unless_zero();
   }
+}
+
+size_t known_load(unsigned which, unsigned load) {
+  return offsetof(GuestContext, known_loads) + sizeof(KnownLoad) * (which * kKnownLoads + load);
+}
+
+void check_descriptor(UnitBuilder& builder, unsigned which, unsigned load) {
+  Emitter& out = builder.out();
+  const size_t known = known_load(which, load);
+  out.load(kR10, context_field(known + offsetof(KnownLoad, descriptor)));
+  out.move(kRcx, kR10);
+  const size_t null = out.jump_if_rcx_zero();
+  const size_t not_null = out.jump();
+  out.bind_short(null);
+  const size_t checked = out.jump();
+  out.bind(not_null);
+  compare_descriptor(builder, known);
+  out.bind(checked);
+}
+
+void set_segment(UnitBuilder& builder, unsigned which, unsigned load) {
+  Emitter& out = builder.out();
+  const x86::Segment segment = kKnownSegments[which];
+  if (segment == x86::kFs || segment == x86::kGs) {
+    const unsigned n = which - kKnownFs;
+    const size_t to = offsetof(GuestContext, extra_segments) + sizeof(ExtraSegment) * n;
+    const size_t from = offsetof(GuestContext, known_views) + sizeof(ExtraSegment) * (n * kKnownLoads + load);
+    for (size_t at = 0; at < sizeof(ExtraSegment); at += 8) {
+      out.load_wide(kR11, context_field(from + at));
+      out.store_wide(context_field(to + at), kR11);
+    }
+  }
+  out.store(context_field(offsetof(GuestContext, selectors) + 4 * segment), kR8);
+  out.store_immediate(context_field(offsetof(GuestContext, loaded) + 4 * which), load + 1);
+}
+
+// VERW of a segment that SS has had: it can be written to. ZF alone changes.
+void set_zero_flag(UnitBuilder& builder, unsigned /*which*/, unsigned /*load*/) {
+  Emitter& out = builder.out();
+  out.move(kR10, kRax);
+  out.bytes(0x41, 0x0f, 0x90, 0xc0);  // seto r8b
+  out.bytes(0x9f);                    // lahf
+  out.bytes(0x80, 0xcc, 0x40);        // or ah, ZF
+  out.bytes(0x41, 0x80, 0xc0, 0x7f);  // add r8b, 7fh: OF as it was
+  out.bytes(0x9e);                    // sahf
+  out.move(kRax, kR10);
+}
+
+using Outcome = void (*)(UnitBuilder& builder, unsigned which, unsigned load);
+
+/// The selector is in r8d, its upper half zero.
+void look_up(UnitBuilder& builder, unsigned which, Outcome outcome) {
+  Emitter& out = builder.out();
+  std::array<size_t, kKnownLoads> done{};
+  out.move(kR9, kRcx);
+  for (unsigned load = 0; load < kKnownLoads; ++load) {
+    out.load(kRcx, context_field(known_load(which, load) + offsetof(KnownLoad, negated_selector)));
+    out.load_address(kRcx, {.base = kRcx, .index = kR8});
+    const size_t same = out.jump_if_rcx_zero();
+    const size_t other = out.jump();
+    out.bind_short(same);
+    check_descriptor(builder, which, load);
+    outcome(builder, which, load);
+    done[load] = out.jump();
+    out.bind(other);
+  }
+  builder.decline_unless_zero();
+  for (const size_t site : done) out.bind(site);
   out.move(kRcx, kR9);
+}
+
+/// To r8d.
+bool load_selector(UnitBuilder& builder) {
+  const cpu::Instruction& i = builder.instruction();
+  HostInstruction movzx{.map = 1, .opcode = 0xb7, .reg = kR8};
+  movzx.is_memory = i.is_memory != 0;
+  movzx.rm = host_of(i.rm);
+  return (!movzx.is_memory || builder.memory_operand(movzx.memory)) && builder.out().instruction(movzx);
 }
 
 bool emit(UnitBuilder& builder) {
   const cpu::Instruction& i = builder.instruction();
   if (builder.user() || builder.options().privileged == PrivilegedPolicy::Trap) return false;
-  if (i.reg != x86::kDs && i.reg != x86::kEs) return false;
-  // movzx r8d, word
-  HostInstruction selector{.map = 1, .opcode = 0xb7, .reg = kR8};
+  if (i.operation == cpu::Operation::Verw) {
+    if (!load_selector(builder)) return false;
+    look_up(builder, kKnownSs, set_zero_flag);
+    return true;
+  }
   const bool pop = i.operation == Operation::PopSegment && i.operand_size == 4;
+  if (!pop && (i.operation != Operation::MovSegment || i.form != cpu::OperandForm::RegRm)) return false;
+  const auto segment = std::ranges::find(kKnownSegments, i.reg);
+  if (segment == kKnownSegments.end() || *segment == x86::kSs) return false;
   if (pop) {
-    selector.is_memory = true;
-    selector.memory = UnitBuilder::stack(0);
-  } else if (i.operation == Operation::MovSegment && i.form == cpu::OperandForm::RegRm) {
-    selector.is_memory = i.is_memory != 0;
-    selector.rm = host_of(i.rm);
-    if (selector.is_memory && !builder.memory_operand(selector.memory)) return false;
-  } else {
+    const HostInstruction movzx{
+        .map = 1, .opcode = 0xb7, .reg = kR8, .is_memory = true, .memory = UnitBuilder::stack(0)};
+    if (!builder.out().instruction(movzx)) return false;
+  } else if (!load_selector(builder)) {
     return false;
   }
-  if (!builder.out().instruction(selector)) return false;
-  load_again(builder, i.reg);
+  look_up(builder, static_cast<unsigned>(segment - kKnownSegments.begin()), set_segment);
   if (pop) builder.move_stack_pointer(4);
   return true;
 }

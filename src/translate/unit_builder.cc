@@ -134,7 +134,9 @@ void UnitBuilder::move_stack_pointer(int32_t by) {
 
 bool UnitBuilder::memory_operand(HostMemory& memory) {
   const Instruction& i = *instruction_;
-  if (i.address_mask != 0xffffffff || i.segment == x86::kCs) return false;
+  if (i.address_mask != 0xffffffff) return false;
+  // Through CS, which suitable() knows to be readable, nothing is written: by VERW, for one.
+  if (i.segment == x86::kCs && i.operation != cpu::Operation::Verw) return false;
   memory = HostMemory{.space = AddressSpace::Guest, .displacement = static_cast<int32_t>(i.displacement)};
   if (i.base != cpu::kNoRegister) memory.base = host_of(i.base);
   if (i.index != cpu::kNoRegister) {

@@ -81,14 +81,21 @@ bool monitors(ZydisRegister reg) {
 }
 
 /// Fields of the context that translated code may change: IF, and what counts instructions.
-bool may_be_written(int64_t field) {
+bool may_be_written(int64_t field, unsigned size) {
+  const auto within = [&](size_t begin, size_t bytes) {
+    const auto at = static_cast<uint64_t>(field);
+    return at >= begin && at + size <= begin + bytes;
+  };
+  if (within(offsetof(GuestContext, selectors), sizeof(GuestContext::selectors)) ||
+      within(offsetof(GuestContext, loaded), sizeof(GuestContext::loaded)))
+    return true;
   constexpr size_t kFields[] = {
       offsetof(GuestContext, interrupt_flag), offsetof(GuestContext, instructions_left),
       offsetof(GuestContext, repeat_blocked), offsetof(GuestContext, repeat_running),
       offsetof(GuestContext, repeat_left),    offsetof(GuestContext, interrupt_flag_before),
       offsetof(GuestContext, shadow_cast),    offsetof(GuestContext, shadowed),
       offsetof(GuestContext, shadowed_by)};
-  return std::ranges::find(kFields, static_cast<size_t>(field)) != std::end(kFields);
+  return size == 4 && std::ranges::find(kFields, static_cast<size_t>(field)) != std::end(kFields);
 }
 
 class Verifier {
@@ -322,7 +329,8 @@ class Verifier {
       const bool field = plain_move && m.disp.value >= 0 &&
                          static_cast<uint64_t>(m.disp.value) + operand.size / 8 <= sizeof(GuestContext);
       if (!field) complain("context", d);
-      if (writes && (!may_be_written(m.disp.value) || operand.size != 32)) complain("context written", d);
+      if (writes && !may_be_written(m.disp.value, operand.size / 8) && !(n > 0 && copies_view(n - 1)))
+        complain("context written", d);
       return;
     }
     if (m.base == ZYDIS_REGISTER_R12 && m.index == ZYDIS_REGISTER_NONE) {
@@ -333,6 +341,24 @@ class Verifier {
     }
     const bool segment_base = is(n, {0x45, 0x8b, 0x09}) && n > 0 && loads_segment_base(n - 1);
     if (!segment_base) complain("memory of the monitor", d);
+  }
+
+  /// Whether these two move a part of what is known of FS or GS to where translated code finds it.
+  [[nodiscard]] bool copies_view(size_t n) const {
+    constexpr uint32_t kFrom = offsetof(GuestContext, known_views),
+                       kTo = offsetof(GuestContext, extra_segments);
+    constexpr uint32_t kRoom = sizeof(GuestContext::known_views), kView = sizeof(translate::ExtraSegment);
+    if (n + 1 >= code_.size() || !loads_field(n, ZYDIS_REGISTER_R11, kFrom, kFrom + kRoom - 8)) return false;
+    const Decoded& store = code_[n + 1];
+    const auto& to = store.operands[0];
+    if (store.i.mnemonic != ZYDIS_MNEMONIC_MOV || to.type != ZYDIS_OPERAND_TYPE_MEMORY ||
+        to.mem.base != ZYDIS_REGISTER_R14 || to.mem.index != ZYDIS_REGISTER_NONE ||
+        store.operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER ||
+        store.operands[1].reg.value != ZYDIS_REGISTER_R11)
+      return false;
+    const auto from = static_cast<uint64_t>(code_[n].operands[1].mem.disp.value - kFrom);
+    const auto place = static_cast<uint64_t>(to.mem.disp.value - kTo);
+    return place % kView == from % kView && place / kView == from / kView / translate::kKnownLoads;
   }
 
   void verify_register(size_t n, const ZydisDecodedOperand& operand) {
@@ -358,7 +384,8 @@ class Verifier {
     const bool for_string = is(n, {0x4a, 0x8d, 0x34, 0x1e}) || is(n, {0x4a, 0x8d, 0x3c, 0x1f});
     const bool scratch =
         one_of(reg, {ZYDIS_REGISTER_R8, ZYDIS_REGISTER_R9, ZYDIS_REGISTER_R10, ZYDIS_REGISTER_R11});
-    if (!for_string && !(scratch && (loads_window(n) || loads_segment_base(n)))) complain("64-bit result", d);
+    if (!for_string && !(scratch && (loads_window(n) || loads_segment_base(n) || copies_view(n))))
+      complain("64-bit result", d);
   }
 
   const translate::TranslationCache& cache_;
