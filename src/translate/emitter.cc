@@ -59,6 +59,47 @@ void emit_vex(Emitter& out, const HostInstruction& i) {
 
 }  // namespace
 
+namespace {
+
+/// Whether an operand that names r15d is one that the instruction may write. In doubt: yes.
+bool may_write_r15(const HostInstruction& i) {
+  if (i.wide) return false;  // our own
+  const bool rm = !i.is_memory && i.rm == kR15;
+  if (i.vex) return i.reg == kR15 || rm || i.vvvv == kR15;
+  if (i.reg != kR15 && !rm) return false;
+  if (i.map != 0) return true;
+  switch (i.opcode) {
+    case 0x39:
+    case 0x3b:
+    case 0x85: return false;          // CMP, TEST
+    case 0x89: return rm;             // MOV from `reg`
+    case 0x8b: return i.reg == kR15;  // MOV from `rm`
+    case 0x81:
+    case 0x83: return i.reg != 7;                // but CMP
+    case 0xf7: return i.reg != 0 && i.reg != 1;  // but TEST
+    default: return true;
+  }
+}
+
+/// Whether r15d is the destination, written in any case. In doubt: no.
+bool writes_all_of_r15(const HostInstruction& i) {
+  if (i.wide || i.vex || i.map != 0 || i.prefix66 != 0) return false;
+  const bool rm = !i.is_memory && i.rm == kR15;
+  if (i.opcode < 0x38) return (i.opcode & 7) == 1 ? rm : (i.opcode & 7) == 3 && i.reg == kR15;
+  switch (i.opcode) {
+    case 0x81:
+    case 0x83: return rm && i.reg != 7;
+    case 0x89:
+    case 0xc7: return rm;
+    case 0x8b:
+    case 0x8d: return i.reg == kR15;
+    case 0xff: return rm && i.reg < 2;
+    default: return false;
+  }
+}
+
+}  // namespace
+
 bool Emitter::instruction(const HostInstruction& i) {
   uint8_t rex = i.wide ? 0x48 : 0;
   if (i.reg >= 8) rex |= 0x44;
@@ -71,6 +112,10 @@ bool Emitter::instruction(const HostInstruction& i) {
   const bool high_reg = i.byte_reg && i.reg >= 4 && i.reg < 8;
   const bool high_rm = !i.is_memory && i.byte_rm && i.rm >= 4 && i.rm < 8;
   if (rex != 0 && (high_reg || high_rm)) return false;
+  if (may_write_r15(i)) {
+    wrote_r15_ = true;
+    wrote_all_of_r15_ = writes_all_of_r15(i);
+  }
 
   if (i.lock) byte(0xf0);
   if (!i.vex && i.prefix66 != 0) byte(i.prefix66);
@@ -112,6 +157,7 @@ void Emitter::move_immediate(HostRegister to, uint32_t value) {
   if (to >= 8) byte(0x41);
   byte(static_cast<uint8_t>(0xb8 | (to & 7)));
   dword(value);
+  if (to == kR15) wrote_r15_ = wrote_all_of_r15_ = true;
 }
 void Emitter::load(HostRegister to, const HostMemory& from) {
   emit_memory_form(*this, 0x8b, to, from, false);

@@ -1,9 +1,9 @@
 // Writes host machine code: the few forms that translated guest code and our own glue consist of.
 // SDM Vol. 2A, "Instruction Format".
 //
-// Two ways to address memory, and no other: guest operands (GS base = the window, 32-bit effective address:
-// prefixes 65 67) and the monitor's own data relative to r12, r13, r14, rsp. Whoever builds a HostMemory says
-// which.
+// Guest operands are gs:[32-bit address] (GS base = the window; prefixes 65 67), which wraps as the guest's
+// addresses do, or plain addresses in the window, which are two cycles faster and may reach into its guards.
+// The monitor's own data is relative to r12, r13, r14, rsp. Whoever builds a HostMemory says which.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,7 @@ inline constexpr uint8_t kNoHostRegister = 0xff;
 
 enum class AddressSpace : uint8_t {
   Guest,    ///< gs:[32-bit effective address]
+  Window,   ///< [r11 + 32-bit register + small displacement] or [r15 + small displacement]
   Monitor,  ///< Plain 64-bit address.
 };
 
@@ -93,6 +94,11 @@ class Emitter {
 
   /// False, and nothing emitted: AH–BH together with a register or address that needs REX.
   [[nodiscard]] bool instruction(const HostInstruction& i);
+  /// Whether an instruction since forget_r15() may have written r15d or a part of it.
+  [[nodiscard]] bool wrote_r15() const { return wrote_r15_; }
+  /// Whether it has, and the upper half is zero.
+  [[nodiscard]] bool wrote_all_of_r15() const { return wrote_all_of_r15_; }
+  void forget_r15() { wrote_r15_ = wrote_all_of_r15_ = false; }
 
   // Glue. None of these touches the flags.
   void move(HostRegister to, HostRegister from);                  // mov r32, r32
@@ -119,6 +125,7 @@ class Emitter {
   uint8_t* begin_;
   uint8_t* at_;
   uint8_t* end_;
+  bool wrote_r15_ = false, wrote_all_of_r15_ = false;
 };
 
 }  // namespace vitrine::translate

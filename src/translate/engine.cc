@@ -109,6 +109,8 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
   clear_jump_cache();
   translator_->use_target_tables(target_tables_);
+  translator_->use_landing_pad(landing_pad_.build().has_value());
+  context_->landing_pad = landing_pad_.base();
   for (ReturnStack& stack : return_stacks_) {
     stack.memory =
         TRY(Mapping::create(kReturnStackSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS));
@@ -226,12 +228,7 @@ void Engine::choose_window(Core& core) {
   context_->jump_cache =
       reinterpret_cast<uint64_t>(targets != nullptr ? static_cast<const void*>(targets) : jump_cache_.data());
   fsgsbase_ ? set_gs_base_directly(context_->window) : set_gs_base_by_call(context_->window);
-  const auto stack = static_cast<unsigned>(mode_);
-  if (stack != active_stack_) {
-    return_stacks_[active_stack_].pointer = context_->return_stack;
-    context_->return_stack = return_stacks_[stack].pointer;
-    active_stack_ = stack;
-  }
+  activate_return_stack(core.state.gpr[x86::kEsp]);
 }
 
 void Engine::enter_state(Core& core) {
@@ -260,6 +257,7 @@ void Engine::leave_state(Core& core) {
   GuestContext& c = *context_;
   known_segments_.leave(c, core);
   cpu::CpuState& state = core.state;
+  return_stacks_[active_stack_].esp = c.gpr[x86::kEsp];
   std::memcpy(state.gpr.data(), c.gpr.data(), sizeof c.gpr);
   state.eflags = (static_cast<uint32_t>(c.rflags) & kHostFlags) | c.interrupt_flag | c.system_flags;
 }

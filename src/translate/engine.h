@@ -35,6 +35,7 @@
 #include "translate/guest_context.h"
 #include "translate/host_support.h"
 #include "translate/known_segments.h"
+#include "translate/landing_pad.h"
 #include "translate/monitor_lock.h"
 #include "translate/translation_cache.h"
 #include "translate/translator.h"
@@ -128,6 +129,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
     Mapping memory;
     uint64_t top = 0;      // what an empty one's pointer is
     uint64_t pointer = 0;  // while it is not the active one
+    uint32_t esp = 0;      // the guest's when it was left
   };
   struct Lookup {
     enum class Status : uint8_t { Found, Fault, Interpret } status = Status::Interpret;
@@ -179,6 +181,8 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void forget_code(WindowCode& code, uint32_t first, uint64_t pages);
   void set_return_stack_bottoms();
   void reset_return_stacks();
+  void activate_return_stack(uint32_t esp);
+  void stray_return(ucontext_t& frame, const TranslationCache::Place& place);
   void flush_translations();
   void clear_jump_cache();
 
@@ -188,7 +192,8 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
 
   [[nodiscard]] bool at_boundary(const TranslationCache::Place& place) const;
   void redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip);
-  void fault_of_translated_code(uint64_t address, ucontext_t& frame, uint32_t eip);
+  void fault_of_translated_code(uint64_t address, ucontext_t& frame, const TranslationCache::Place& place);
+  static void settle_stack_pointer(ucontext_t& frame, const TranslationCache::Place& place);
   void step_to_boundary(ucontext_t& frame);
 
   memory::PhysicalMap& memory_;
@@ -206,6 +211,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   std::unique_ptr<GuestContext> context_;
   KnownSegments known_segments_;
   Mapping jump_cache_;
+  LandingPad landing_pad_;
   std::array<ReturnStack, 3> return_stacks_;  // by CodePrivilege: they lead to code of one
   unsigned active_stack_ = 0;
   std::unordered_map<const paging::ShadowWindow*, WindowCode> window_code_;
@@ -219,6 +225,8 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   bool load_pending_ = true;
   bool stepping_ = false;              // to the next boundary, by TF
   std::optional<uint32_t> slow_site_;  // whose access was not to be had
+  bool wraps_ = false;                 // since it was outside the window
+  std::optional<uint32_t> stray_;      // a CALL whose returns come from elsewhere too often
   bool repetition_stopped_ = false;    // Leave::Kicked between two steps of a string instruction
   uint32_t fault_address_ = 0;         // Leave::Fault
   uint32_t fault_error_ = 0;

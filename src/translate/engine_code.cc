@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "translate/engine.h"
@@ -34,6 +35,19 @@ void Engine::reset_return_stacks() {
   for (ReturnStack& stack : return_stacks_) stack.pointer = stack.top;
   context_->return_stack = return_stacks_[active_stack_].top;
   stacks_stale_ = true;
+}
+
+// A mode that is entered at another ESP than it was left at goes on with another stack, or with a signal's
+// handler.
+void Engine::activate_return_stack(uint32_t esp) {
+  const auto wanted = static_cast<unsigned>(mode_);
+  ReturnStack& stack = return_stacks_[wanted];
+  if (wanted != active_stack_) {
+    return_stacks_[active_stack_].pointer = context_->return_stack;
+    context_->return_stack = stack.esp == esp ? stack.pointer : stack.top;
+    active_stack_ = wanted;
+  }
+  context_->return_stack_top = stack.top;
 }
 
 void Engine::flush_translations() {
@@ -221,6 +235,9 @@ void Engine::note_decline(uint32_t eip) {
   slow_site_.reset();
   if (page == nullptr || (!faulted && page->slow.empty())) return;
   const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  // Perhaps the sum that wraps needs another form of address, and nothing is wrong with the access.
+  if (faulted && wraps_ && page->wraps.insert(offset).second)
+    return forget_units(*page->key.block, page->key.page, offset, 1);
   const auto site = page->slow.find(offset);
   if (!faulted && site == page->slow.end()) return;
   SlowSite& slow = faulted ? page->slow[offset] : site->second;
@@ -267,6 +284,11 @@ const void* Engine::find_jump(uint32_t eip) const {
 }
 
 void Engine::remember_jump(const Lookup& lookup, uint32_t eip, Leave reason) {
+  if (const auto call = std::exchange(stray_, std::nullopt)) {
+    const uint32_t id = code_map(mode_)[*call >> kPageShift];
+    const CodePage* const page = id != 0 ? cache_->page(id) : nullptr;
+    if (page != nullptr) forget_units(*page->key.block, page->key.page, *call & kPageMask, 1);
+  }
   uint32_t* const targets = reason == Leave::Indirect ? target_table(mode_) : nullptr;
   if (targets != nullptr) {
     auto& targeted = window_code_now_->targeted[static_cast<size_t>(mode_)];

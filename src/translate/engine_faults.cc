@@ -7,7 +7,7 @@
 namespace vitrine::translate {
 
 bool Engine::at_boundary(const TranslationCache::Place& place) const {
-  if (place.boundary->host == place.offset) return !place.boundary->shadow;
+  if (place.boundary->host == place.offset) return !place.boundary->shadow && place.boundary->is_entry();
   // A repeated string instruction can be interrupted between any two of its steps: it begins again with what
   // is left.
   const uint8_t* code = cache_->memory().executable(place.offset);
@@ -57,10 +57,22 @@ void Engine::handle_kick(ucontext_t& frame) {
     step_to_boundary(frame);
 }
 
-void Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame, uint32_t eip) {
-  const auto& registers = frame.uc_mcontext.gregs;
+void Engine::settle_stack_pointer(ucontext_t& frame, const TranslationCache::Place& place) {
+  frame.uc_mcontext.gregs[REG_R15] += int64_t{4} * place.boundary->pending;
+}
+
+void Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
+                                      const TranslationCache::Place& place) {
+  auto& registers = frame.uc_mcontext.gregs;
   constexpr greg_t kPageFault = 14, kWrite = 2;
   const MachineAddress where(reinterpret_cast<uint8_t*>(address));
+  constexpr uint64_t kLow = 0xffffffff;
+  if ((static_cast<uint64_t>(registers[REG_R15]) & ~kLow) != context_->window) {
+    // The guest's stack has passed an end of its addresses: once more, from the other one.
+    registers[REG_R15] =
+        static_cast<greg_t>(context_->window | (static_cast<uint64_t>(registers[REG_R15]) & kLow));
+    return;
+  }
   if (registers[REG_TRAPNO] == kPageFault && window_->contains(where)) {
     const auto kind =
         (registers[REG_ERR] & kWrite) != 0 ? paging::AccessKind::Write : paging::AccessKind::Read;
@@ -70,11 +82,29 @@ void Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame, uint3
     if (filled.outcome == paging::FillOutcome::TrueFault) {
       fault_address_ = linear.value;
       fault_error_ = filled.error_code;
-      return redirect(frame, glue_.fault, eip);
+      settle_stack_pointer(frame, place);
+      return redirect(frame, glue_.fault, place.eip);
     }
   }
-  slow_site_ = eip;
-  redirect(frame, glue_.decline, eip);
+  slow_site_ = place.eip;
+  wraps_ = registers[REG_TRAPNO] == kPageFault && !window_->contains(where);
+  settle_stack_pointer(frame, place);
+  redirect(frame, glue_.decline, place.eip);
+}
+
+// RET took the guest to r8d, but the host to behind another CALL (landing_pad.h). What is on the return stack
+// is of no use any more.
+void Engine::stray_return(ucontext_t& frame, const TranslationCache::Place& place) {
+  auto& registers = frame.uc_mcontext.gregs;
+  const ReturnStack& stack = return_stacks_[active_stack_];
+  const bool table = mode_ != CodePrivilege::Supervisor && target_tables_;
+  uint32_t on = table ? glue_.table_jump : glue_.indirect;
+  if (++place.unit->page->strays[static_cast<uint16_t>(place.eip & kPageMask)] == kStraysToBeChecked) {
+    stray_ = place.eip;
+    on = glue_.indirect_miss;
+  }
+  registers[REG_RSP] = static_cast<greg_t>(stack.top);
+  registers[REG_RIP] = reinterpret_cast<greg_t>(cache_->memory().executable(on));
 }
 
 bool Engine::handle_fault(int signal, uint64_t address, ucontext_t& frame) {
@@ -95,7 +125,11 @@ bool Engine::handle_fault(int signal, uint64_t address, ucontext_t& frame) {
   const bool parallel = lock_ != nullptr;
   if (parallel) end_outside();
   const auto place = cache_->place_of(rip);
-  if (place) fault_of_translated_code(address, frame, place->eip);
+  if (place && landing_pad_.contains(address)) {
+    stray_return(frame, *place);
+  } else if (place) {
+    fault_of_translated_code(address, frame, *place);
+  }
   if (parallel) {
     // While this thread waited for the lock others may have dropped what it runs: halt() saw it stand still.
     if (place && context_->kicked != 0) step_to_boundary(frame);

@@ -93,7 +93,7 @@ void make_enter(Emitter& out, Glue& glue, const GlueOptions& options) {
   out.bind_short(go);
   out.store_wide(VITRINE_CONTEXT(monitor_stack), kRsp);
   out.store_wide(VITRINE_CONTEXT(entry), kRsi);
-  out.load_wide(kR12, VITRINE_CONTEXT(code_map));
+  out.load_wide(kR12, VITRINE_CONTEXT(landing_pad));
   out.load_wide(kR13, VITRINE_CONTEXT(jump_cache));
   out.bytes(0x41, 0xff, 0xb6);  // push [r14 + disp32]
   out.dword(offsetof(GuestContext, rflags));
@@ -105,7 +105,9 @@ void make_enter(Emitter& out, Glue& glue, const GlueOptions& options) {
   out.dword(offsetof(GuestContext, fpu_image));
   out.bind_short(no_fpu);
   load_high_halves(out, options);
+  out.load_wide(kWindow, VITRINE_CONTEXT(window));
   for (unsigned n = 0; n < 8; ++n) out.load(host_of(n), gpr_field(n));
+  out.load_address_wide(kGuestStack, {.base = kGuestStack, .index = kWindow});
   out.jump_memory(VITRINE_CONTEXT(entry));
 }
 
@@ -169,15 +171,17 @@ void make_indirect(Emitter& out, Glue& glue, const GlueOptions& options) {
   out.move(kRcx, kR9);
   jump_back(out, glue.indirect_miss);
   out.bind_short(same_address);
+  out.load_wide(kRcx, VITRINE_CONTEXT(code_map));
   out.move_immediate(kR11, kPageShift);
-  out.bytes(0xc4, 0x42, 0x23, 0xf7, 0xd8);  // shrx r11d, r8d, r11d
-  out.load(kR11, {.base = kR12, .index = kR11, .scale = 2});
+  out.bytes(0xc4, 0x42, 0x23, 0xf7, 0xd8);  // shrx r11d, r8d, r11d: r11 is put right again below
+  out.load(kR11, {.base = kRcx, .index = kR11, .scale = 2});
   out.load(kRcx, field(offsetof(JumpEntry, negated_page)));
   out.load_address(kRcx, {.base = kRcx, .index = kR11});
   const size_t same_page = out.jump_if_rcx_zero();
   jump_back(out, static_cast<uint32_t>(miss));
   out.bind_short(same_page);
   out.move(kRcx, kR9);
+  out.load_wide(kWindow, VITRINE_CONTEXT(window));
   out.jump_memory(field(offsetof(JumpEntry, code)));
 }
 
@@ -209,6 +213,7 @@ Glue make_glue(Emitter& out, const GlueOptions& options) {
   out.move(kR9, kRcx);
   glue.mispredicted_user_return = static_cast<uint32_t>(out.size());
   out.move(kRcx, kR9);
+  glue.table_jump = static_cast<uint32_t>(out.size());
   emit_table_jump(out, 0);
   glue.end = static_cast<uint32_t>(out.size());
   return glue;

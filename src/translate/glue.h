@@ -21,8 +21,8 @@ struct Glue {
   uint32_t unpaired_return = 0;
   /// A return address that was not the expected one: restores ECX from r9d, then as `indirect`.
   uint32_t mispredicted_return = 0;
-  /// The same two where r13 is a target table (emit_table_jump).
-  uint32_t unpaired_user_return = 0, mispredicted_user_return = 0;
+  /// The same three where r13 is a target table (emit_table_jump).
+  uint32_t table_jump = 0, unpaired_user_return = 0, mispredicted_user_return = 0;
   uint32_t end = 0;
 };
 

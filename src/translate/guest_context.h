@@ -1,9 +1,12 @@
 // What translated code and its glue know of the world, at [r14].
 //
-//   eax…edi (but esp)  the guest's own          r12  code map of the active window
-//   r15d               guest ESP                r13  jump cache
+//   eax…edi (but esp)  the guest's own          r12  landing pad (landing_pad.h)
+//   r15d               guest ESP                r13  jump cache or table of targets
 //   rsp                return stack (ours)      r14  this structure
-//   r8–r11             scratch                  GS   base of the active window
+//   r8–r10             scratch                  r11, GS base  the active window
+//
+// r15 as a whole is where ESP points to in the window: its base, aligned to 4 GiB, is the upper half. (It may
+// be a little outside, where the guest's stack meets either end of its addresses.)
 //
 // The guest's arithmetic flags and DF are the host's own while translated code runs. See docs/translation.md.
 #pragma once
@@ -80,9 +83,11 @@ struct GuestContext {
   std::array<uint32_t, 8> gpr{};
   uint64_t rflags = 0x202;  ///< Arithmetic flags and DF.
   uint64_t return_stack = 0;
+  uint64_t return_stack_top = 0;  ///< What it is when it is empty.
   uint64_t monitor_stack = 0;
   uint64_t entry = 0;
-  uint64_t code_map = 0;
+  uint64_t code_map = 0;  ///< Of the active window.
+  uint64_t landing_pad = 0;
   uint64_t jump_cache = 0;
   uint64_t window = 0;  ///< Base of the active window, = GS base.
 
@@ -137,5 +142,6 @@ struct GuestContext {
   return guest == x86::kEsp ? kR15 : static_cast<HostRegister>(guest);
 }
 inline constexpr HostRegister kGuestStack = kR15;
+inline constexpr HostRegister kWindow = kR11;
 
 }  // namespace vitrine::translate

@@ -39,8 +39,9 @@ Verdict jump(UnitBuilder& builder) {
 Verdict call(UnitBuilder& builder) {
   const bool direct = builder.instruction().form == cpu::OperandForm::Relative;
   if (!direct && !load_target(builder)) return Verdict::Declined;
-  builder.out().store_immediate(UnitBuilder::stack(-4), builder.next_eip());
+  builder.out().store_immediate(builder.stack(-4), builder.next_eip());
   builder.move_stack_pointer(-4);
+  builder.settle_stack_pointer();
   if (direct) {
     builder.branch(builder.out().call(), target_of(builder));
   } else {
@@ -53,8 +54,9 @@ Verdict call(UnitBuilder& builder) {
 Verdict near_return(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   const uint32_t release = i.form == cpu::OperandForm::Immediate ? i.immediate & 0xffff : 0;
-  builder.out().load(kR8, UnitBuilder::stack(0));
+  builder.out().load(kR8, builder.stack(0));
   builder.move_stack_pointer(static_cast<int32_t>(4 + release));
+  builder.settle_stack_pointer();
   builder.out().byte(0xc3);
   return Verdict::Ends;
 }

@@ -15,7 +15,7 @@ void vex_bits(Emitter& out, uint8_t prefix_bits, HostRegister to, HostRegister f
   CHECK(to >= kR8 && from >= kR8 && mask >= kR8);
   out.bytes(0xc4, 0x42, (~from & 0xf) << 3 | prefix_bits, 0xf5, 0xc0 | (to & 7) << 3 | (mask & 7));
 }
-/// `to` = `from` & mask, without touching the flags. Both r8–r11; r10 is lost.
+/// `to` = `from` & mask, without touching the flags. Both r8 or r9; r10 is lost.
 void mask_into(Emitter& out, HostRegister to, HostRegister from, uint32_t mask) {
   out.move_immediate(kR10, mask);
   vex_bits(out, 2, to, from, kR10);
@@ -31,7 +31,7 @@ bool push_flags(UnitBuilder& builder) {
   out.load_address(kR8, {.base = kR8, .index = kR9});
   out.load(kR9, VITRINE_CONTEXT(system_flags));
   out.load_address(kR8, {.base = kR8, .index = kR9});
-  out.store(UnitBuilder::stack(-4), kR8);
+  out.store(builder.stack(-4), kR8);
   builder.move_stack_pointer(-4);
   return true;
 }
@@ -39,20 +39,22 @@ bool push_flags(UnitBuilder& builder) {
 bool pop_flags(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4 || !builder.options().bmi2) return false;
   Emitter& out = builder.out();
-  out.load(kR8, UnitBuilder::stack(0));
+  out.load(kR8, builder.stack(0));
   out.move(kR9, kRcx);
   out.move_immediate(kR10, kUncommonFlags);
-  vex_bits(out, 2, kR11, kR8, kR10);
+  vex_bits(out, 2, kR10, kR8, kR10);
   out.load(kRcx, VITRINE_CONTEXT(negated_uncommon));
-  out.load_address(kRcx, {.base = kRcx, .index = kR11});
+  out.load_address(kRcx, {.base = kRcx, .index = kR10});
   builder.decline_unless_zero();
   if (!builder.user()) {
     out.load(kRcx, VITRINE_CONTEXT(interrupt_waits));
     builder.decline_unless_zero();
-    mask_into(out, kR11, kR8, x86::kIf);
-    out.store(VITRINE_CONTEXT(interrupt_flag), kR11);
   }
   out.move(kRcx, kR9);
+  if (!builder.user()) {
+    mask_into(out, kR9, kR8, x86::kIf);
+    out.store(VITRINE_CONTEXT(interrupt_flag), kR9);
+  }
   mask_into(out, kR8, kR8, kHostFlags);
   out.bytes(0x41, 0x50, 0x9d);  // push r8; popfq
   builder.move_stack_pointer(4);

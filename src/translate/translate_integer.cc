@@ -110,6 +110,30 @@ uint32_t raw_immediate(const Encoding& e) {
   return value;
 }
 
+/// Whether an operand in memory is read, changed and written. Map 0 only; in doubt: no.
+bool changes_memory(const Encoding& e) {
+  if (e.map != 0) return false;
+  const unsigned extension = e.modrm >> 3 & 7;
+  if (e.opcode < 0x38) return (e.opcode & 6) == 0;
+  switch (e.opcode) {
+    case 0x80:
+    case 0x81:
+    case 0x82:
+    case 0x83: return extension != 7;  // CMP
+    case 0xc0:
+    case 0xc1:
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3: return true;
+    case 0xf6:
+    case 0xf7: return extension == 2 || extension == 3;  // NOT, NEG
+    case 0xfe:
+    case 0xff: return extension < 2;  // INC, DEC
+    default: return false;
+  }
+}
+
 uint8_t mandatory_prefix(Operation operation) {
   const bool f3 =
       operation == Operation::Popcnt || operation == Operation::Tzcnt || operation == Operation::Lzcnt;
@@ -199,7 +223,10 @@ bool re_encode(UnitBuilder& builder) {
   }
   if (i.is_memory != 0) {
     h.is_memory = true;
-    if (!builder.memory_operand(h.memory)) return false;
+    const bool high_byte = bytes.reg && field >= 4;
+    const bool changes = changes_memory(e);
+    if (!builder.memory_operand(h.memory, high_byte || changes ? OperandUse::Segment : OperandUse::Plain))
+      return false;
   } else {
     h.rm = bytes.rm ? rm : uint8_t{host_of(rm)};
   }
@@ -261,13 +288,13 @@ bool bit_in_memory(UnitBuilder& builder) {
                           .opcode = e.opcode,
                           .reg = kR9,
                           .is_memory = true,
-                          .memory = {.space = AddressSpace::Guest, .base = kR8}});
+                          .memory = UnitBuilder::window(kR8)});
 }
 
 bool load_effective_address(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   if (i.address_mask != 0xffffffff) return false;
-  HostMemory memory{.displacement = static_cast<int32_t>(i.displacement)};
+  HostMemory memory{.displacement = static_cast<int32_t>(i.displacement + builder.displacement_of(i.base))};
   if (i.base != cpu::kNoRegister) memory.base = host_of(i.base);
   if (i.index != cpu::kNoRegister) {
     memory.index = host_of(i.index);
@@ -283,8 +310,8 @@ bool load_effective_address(UnitBuilder& builder) {
 bool byte_swap(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4) return false;
   const HostRegister reg = host_of(builder.encoding().opcode & 7);
-  if (reg >= 8) builder.out().byte(0x41);
-  builder.out().bytes(0x0f, 0xc8 | (reg & 7));
+  if (reg >= 8) return false;
+  builder.out().bytes(0x0f, 0xc8 | reg);
   return true;
 }
 
@@ -301,6 +328,23 @@ bool read_selector(UnitBuilder& builder) {
   if (e.opcode != 0x8c || i.is_memory != 0 || i.operand_size != 4) return false;
   builder.out().load(host_of(e.modrm & 7), context_field(offsetof(GuestContext, selectors) + 4 * i.reg));
   return true;
+}
+
+void load_stack_pointer(UnitBuilder& builder, HostRegister to) {
+  const auto pending = static_cast<int32_t>(builder.displacement_of(x86::kEsp));
+  if (pending == 0) {
+    builder.out().move(to, kGuestStack);
+  } else {
+    builder.out().load_address(to, {.base = kGuestStack, .displacement = pending});
+  }
+}
+
+/// MOV r32, ESP
+bool reads_stack_pointer(const Instruction& i, const Encoding& e) {
+  if (i.operation != Operation::Mov || i.operand_size != 4 || i.is_memory != 0 || !e.has_modrm) return false;
+  const unsigned field = e.modrm >> 3 & 7, rm = e.modrm & 7;
+  return (e.opcode == 0x89 && field == x86::kEsp && rm != x86::kEsp) ||
+         (e.opcode == 0x8b && rm == x86::kEsp && field != x86::kEsp);
 }
 
 // MOV between AH–BH and an address that needs REX, with which those registers cannot be named: through r10d,
@@ -359,6 +403,25 @@ bool emit(UnitBuilder& builder) {
     default: break;
   }
   if (!is_plain(i.operation)) return false;
+  const std::optional<int32_t> adjustment = stack_adjustment(i, builder.encoding());
+  if (adjustment && builder.pending_allowed(*adjustment)) {
+    // The flags, beside the way of ESP from one instruction to the next.
+    load_stack_pointer(builder, kR8);
+    const bool done =
+        builder.out().instruction({.opcode = 0x81,
+                                   .reg = i.operation == Operation::Add ? uint8_t{0} : uint8_t{5},
+                                   .rm = kR8,
+                                   .immediate_size = 4,
+                                   .immediate = i.immediate});
+    builder.move_stack_pointer(*adjustment);
+    return done;
+  }
+  if (reads_stack_pointer(i, builder.encoding())) {
+    const unsigned field = builder.encoding().modrm >> 3 & 7;
+    const HostRegister to = host_of(field != x86::kEsp ? field : builder.encoding().modrm & 7);
+    load_stack_pointer(builder, to);
+    return true;
+  }
   const bool register_offset = builder.encoding().opcode != 0xba;
   if (is_bit_operation(i.operation) && i.is_memory != 0 && register_offset) return bit_in_memory(builder);
   if (re_encode(builder)) return true;
@@ -368,6 +431,35 @@ bool emit(UnitBuilder& builder) {
 }
 
 }  // namespace
+
+std::optional<int32_t> stack_adjustment(const Instruction& i, const Encoding& e) {
+  constexpr int32_t kMost = 256;
+  const bool adds = i.operation == Operation::Add;
+  if ((!adds && i.operation != Operation::Sub) || i.form != cpu::OperandForm::RmImmediate ||
+      i.is_memory != 0 || i.operand_size != 4 || !e.has_modrm || (e.modrm & 7) != x86::kEsp)
+    return std::nullopt;
+  const auto by = static_cast<int32_t>(i.immediate);
+  if (by % 4 != 0 || by < -kMost || by > kMost) return std::nullopt;
+  return adds ? by : -by;
+}
+
+bool is_integer_without_esp(const Instruction& i, const Encoding& e) {
+  if (e.kind != cpu::EncodingKind::Legacy) return false;
+  switch (i.operation) {
+    case Operation::Nop:
+    case Operation::Endbr32:
+    case Operation::Cbw:
+    case Operation::Cwd: return true;
+    case Operation::Lea: return i.reg != x86::kEsp;
+    default: break;
+  }
+  if (!is_plain(i.operation) || e.map > 1) return false;
+  if (!e.has_modrm) return (e.opcode & 7) != x86::kEsp || e.opcode < 0x40 || (e.opcode & 0xf0) == 0xa0;
+  if (reads_stack_pointer(i, e)) return true;
+  const bool reg = (e.modrm >> 3 & 7) == x86::kEsp && !has_extension(e);
+  const bool rm = (e.modrm & 7) == x86::kEsp && i.is_memory == 0;
+  return !reg && !rm;
+}
 
 Verdict translate_integer(UnitBuilder& builder) {
   return emit(builder) ? Verdict::Next : Verdict::Declined;

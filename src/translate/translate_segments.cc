@@ -16,10 +16,11 @@ using cpu::Operation;
 void compare_descriptor(UnitBuilder& builder, size_t known) {
   Emitter& out = builder.out();
   for (const unsigned half : {0u, 1u}) {
-    out.load(kR11,
+    out.load(kR10, context_field(known + offsetof(KnownLoad, descriptor)));
+    out.load(kR10,
              {.space = AddressSpace::Guest, .base = kR10, .displacement = static_cast<int32_t>(4 * half)});
     out.load(kRcx, context_field(known + offsetof(KnownLoad, negated_descriptor) + 4 * half));
-    out.load_address(kRcx, {.base = kRcx, .index = kR11});
+    out.load_address(kRcx, {.base = kRcx, .index = kR10});
     builder.decline_unless_zero();
   }
 }
@@ -50,8 +51,8 @@ void set_segment(UnitBuilder& builder, unsigned which, unsigned load) {
     const size_t to = offsetof(GuestContext, extra_segments) + sizeof(ExtraSegment) * n;
     const size_t from = offsetof(GuestContext, known_views) + sizeof(ExtraSegment) * (n * kKnownLoads + load);
     for (size_t at = 0; at < sizeof(ExtraSegment); at += 8) {
-      out.load_wide(kR11, context_field(from + at));
-      out.store_wide(context_field(to + at), kR11);
+      out.load_wide(kRcx, context_field(from + at));
+      out.store_wide(context_field(to + at), kRcx);
     }
   }
   out.store(context_field(offsetof(GuestContext, selectors) + 4 * segment), kR8);
@@ -116,7 +117,7 @@ bool emit(UnitBuilder& builder) {
   if (segment == kKnownSegments.end() || *segment == x86::kSs) return false;
   if (pop) {
     const HostInstruction movzx{
-        .map = 1, .opcode = 0xb7, .reg = kR8, .is_memory = true, .memory = UnitBuilder::stack(0)};
+        .map = 1, .opcode = 0xb7, .reg = kR8, .is_memory = true, .memory = builder.stack(0)};
     if (!builder.out().instruction(movzx)) return false;
   } else if (!load_selector(builder)) {
     return false;

@@ -35,15 +35,15 @@ bool push(UnitBuilder& builder) {
     done = builder.out().instruction({.prefix66 = word_prefix(i),
                                       .opcode = 0xc7,
                                       .is_memory = true,
-                                      .memory = UnitBuilder::stack(-size),
+                                      .memory = builder.stack(-size),
                                       .immediate_size = static_cast<uint8_t>(size),
                                       .immediate = i.immediate});
   } else if (i.is_memory != 0) {
     HostMemory memory;
     done = builder.memory_operand(memory) && load(builder, kR8, memory) &&
-           store(builder, UnitBuilder::stack(-size), kR8);
+           store(builder, builder.stack(-size), kR8);
   } else {
-    done = store(builder, UnitBuilder::stack(-size), host_of(i.rm));
+    done = store(builder, builder.stack(-size), host_of(i.rm));
   }
   if (!done) return false;
   builder.move_stack_pointer(-size);
@@ -57,15 +57,17 @@ bool pop(UnitBuilder& builder) {
   if (i.is_memory != 0) {
     // An address made of ESP is that after the pop. SDM Vol. 2B, "POP". r10: the operand may need r8 and r9.
     HostMemory memory;
-    if (!load(builder, kR10, UnitBuilder::stack(0)) || !builder.memory_operand(memory)) return false;
-    if (memory.base == kGuestStack) memory.displacement += size;
-    if (memory.index == kGuestStack || (i.base == x86::kEsp && i.segment >= x86::kFs)) return false;
+    if (!load(builder, kR10, builder.stack(0)) || !builder.memory_operand(memory)) return false;
+    if (i.base == x86::kEsp) {
+      if (i.segment >= x86::kFs) return false;
+      memory.displacement += size;
+    }
     if (!store(builder, memory, kR10)) return false;
     builder.move_stack_pointer(size);
     return true;
   }
-  if (i.rm == x86::kEsp) return size == 4 && load(builder, kGuestStack, UnitBuilder::stack(0));
-  if (!load(builder, host_of(i.rm), UnitBuilder::stack(0))) return false;
+  if (i.rm == x86::kEsp) return size == 4 && load(builder, kGuestStack, builder.stack(0));
+  if (!load(builder, host_of(i.rm), builder.stack(0))) return false;
   builder.move_stack_pointer(size);
   return true;
 }
@@ -75,7 +77,7 @@ bool push_segment(UnitBuilder& builder) {
   if (i.operand_size != 4) return false;
   // The upper half: written as zero by some processors, left alone by others. SDM Vol. 2B, "PUSH".
   builder.out().load(kR8, context_field(offsetof(GuestContext, selectors) + 4 * i.reg));
-  builder.out().store(UnitBuilder::stack(-4), kR8);
+  builder.out().store(builder.stack(-4), kR8);
   builder.move_stack_pointer(-4);
   return true;
 }
@@ -84,7 +86,7 @@ bool push_segment(UnitBuilder& builder) {
 bool push_all(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4) return false;
   for (unsigned n = 0; n < 8; ++n)
-    builder.out().store(UnitBuilder::stack(-4 * static_cast<int32_t>(n + 1)), host_of(n));
+    builder.out().store(builder.stack(-4 * static_cast<int32_t>(n + 1)), host_of(n));
   builder.move_stack_pointer(-32);
   return true;
 }
@@ -92,23 +94,37 @@ bool push_all(UnitBuilder& builder) {
 // Both ends are touched first: then nothing faults any more.
 bool pop_all(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4) return false;
-  builder.out().load(kR8, UnitBuilder::stack(0));
-  builder.out().load(kR8, UnitBuilder::stack(28));
+  builder.out().load(kR8, builder.stack(0));
+  builder.out().load(kR8, builder.stack(28));
   for (unsigned n = 0; n < 8; ++n)
-    if (n != x86::kEsp) builder.out().load(host_of(n), UnitBuilder::stack(28 - 4 * static_cast<int32_t>(n)));
+    if (n != x86::kEsp) builder.out().load(host_of(n), builder.stack(28 - 4 * static_cast<int32_t>(n)));
   builder.move_stack_pointer(32);
   return true;
 }
 
 bool leave(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4) return false;
-  builder.out().load(kR8, {.space = AddressSpace::Guest, .base = kRbp});
-  builder.out().load_address(kGuestStack, {.base = kRbp, .displacement = 4});
+  builder.out().load(kR8, UnitBuilder::window(kRbp));
+  builder.out().load_address_wide(kGuestStack, {.base = kWindow, .index = kRbp, .displacement = 4});
+  builder.forget_pending();
   builder.out().move(kRbp, kR8);
   return true;
 }
 
 }  // namespace
+
+bool goes_with_pending(const Instruction& i, const cpu::Encoding& e) {
+  switch (i.operation) {
+    case Operation::Push:
+      return i.operand_size == 4 &&
+             (i.form == cpu::OperandForm::Immediate || i.is_memory != 0 || i.rm != x86::kEsp);
+    case Operation::Pop: return i.operand_size == 4 && i.is_memory == 0 && i.rm != x86::kEsp;
+    case Operation::Call:
+    case Operation::Ret:
+    case Operation::Leave: return i.operand_size == 4;
+    default: return stack_adjustment(i, e).has_value() || is_integer_without_esp(i, e);
+  }
+}
 
 Verdict translate_stack(UnitBuilder& builder) {
   bool done = false;

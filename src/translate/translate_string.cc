@@ -63,9 +63,8 @@ Verdict translate_string(UnitBuilder& builder) {
   Emitter& out = builder.out();
   const bool counted = builder.counting() && (i.prefixes & (cpu::kPrefixRep | cpu::kPrefixRepne)) != 0;
   if (counted) builder.begin_repetition();
-  out.load_wide(kR11, VITRINE_CONTEXT(window));
-  if (form.source) out.load_address_wide(kRsi, {.base = kRsi, .index = kR11});
-  if (form.destination) out.load_address_wide(kRdi, {.base = kRdi, .index = kR11});
+  if (form.source) out.load_address_wide(kRsi, {.base = kRsi, .index = kWindow});
+  if (form.destination) out.load_address_wide(kRdi, {.base = kRdi, .index = kWindow});
   const auto opcode = static_cast<uint8_t>(form.opcode | (i.operand_size == 1 ? 0 : 1));
   const bool moves = i.operation == Operation::Movs || i.operation == Operation::Stos;
   if (moves && (i.prefixes & (cpu::kPrefixRep | cpu::kPrefixRepne)) != 0 && builder.options().bmi2) {

@@ -46,7 +46,8 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
   CHECK(unit.begin == next_ && unit.end <= memory_.size());
   const auto index = static_cast<UnitIndex>(units_.size());
   CodePage& owner = *unit.page;
-  for (const Boundary& entry : unit.entries) owner.entries.set(entry.guest, entry.host);
+  for (const Boundary& boundary : unit.boundaries)
+    if (boundary.is_entry()) owner.entries.set(boundary.guest, boundary.host);
   owner.units.push_back(index);
   if (unit.tail_page != nullptr) unit.tail_page->tails.push_back(index);
   next_ = (unit.end + 15) & ~uint32_t{15};
@@ -91,8 +92,7 @@ void TranslationCache::drop_unit(UnitIndex index) {
   Unit& unit = units_[index];
   unit.live = false;
   CodePage& owner = *unit.page;
-  for (const Boundary& entry : unit.entries)
-    if (owner.entries.find(entry.guest) == entry.host) owner.entries.set(entry.guest, 0);
+  for (const Boundary& boundary : unit.boundaries) owner.entries.forget(boundary.guest, boundary.host);
   for (const SiteIndex site : unit.incoming) {
     // A site may have been linked elsewhere since; leading to its stub is always right.
     patch(sites_[site].distance, sites_[site].stub);
@@ -100,7 +100,6 @@ void TranslationCache::drop_unit(UnitIndex index) {
   for (DeclineIndex n = unit.first_decline; n < unit.end_decline; ++n)
     if (declines_[n].block) retired_.push_back(std::move(declines_[n].block));
   unit.incoming.clear();
-  unit.entries.clear();
   ++counters_.drops;
 }
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/addresses.h"
@@ -44,7 +45,10 @@ struct PageKey {
 struct Boundary {
   uint16_t guest = 0;
   bool shadow = false;  ///< The instruction before is STI: no interrupt is taken here.
+  int8_t pending = 0;   ///< So many doublewords lie between r15 and ESP. Not 0: no entry.
   uint32_t host = 0;
+
+  [[nodiscard]] bool is_entry() const { return pending == 0; }
 };
 
 struct CodePage;
@@ -65,8 +69,7 @@ struct Unit {
   bool live = true;
   DeclineIndex first_decline = 0, end_decline = 0;
   uint16_t first_byte = 0, last_byte = 0;  ///< Guest bytes it was made from, offsets in the page.
-  std::vector<Boundary> boundaries;        ///< Ascending.
-  std::vector<Boundary> entries;           ///< Where to enter, by guest offset.
+  std::vector<Boundary> boundaries;        ///< Ascending by `host`.
   std::vector<SiteIndex> incoming;         ///< Sites that are linked to this unit.
 };
 
@@ -81,6 +84,10 @@ class EntryTable {
     auto& chunk = chunks_[guest / kChunk];
     if (!chunk) chunk = std::make_unique<std::array<uint32_t, kChunk>>();
     (*chunk)[guest % kChunk] = host;
+  }
+  /// Unless it has been set to something else.
+  void forget(uint16_t guest, uint32_t host) {
+    if (find(guest) == host) set(guest, 0);
   }
 
  private:
@@ -110,13 +117,18 @@ struct Decline {
 };
 inline constexpr DeclineIndex kNoDecline = 0;
 
+/// So many strays, and the place behind a CALL does without the landing pad.
+inline constexpr uint8_t kStraysToBeChecked = 4;
+
 struct CodePage {
   uint32_t id = 0;  ///< Another one after each drop, so that whoever knows it by number has to look again.
   PageKey key;
   EntryTable entries;
   std::vector<UnitIndex> units;
   std::unordered_map<uint16_t, SlowSite> slow;  ///< By guest offset.
-  std::vector<UnitIndex> tails;                 ///< Units of the page before that end in this one.
+  std::unordered_set<uint16_t> wraps;  ///< Guest offsets of instructions whose addresses wrap at 4 GiB.
+  std::unordered_map<uint16_t, uint8_t> strays;  ///< By guest offset of a CALL: returns there from elsewhere.
+  std::vector<UnitIndex> tails;                  ///< Units of the page before that end in this one.
 };
 
 struct Site {
@@ -150,6 +162,8 @@ class TranslationCache {
   [[nodiscard]] const Site& site(SiteIndex index) const { return sites_[index]; }
   /// Belongs to the unit that is added next.
   DeclineIndex add_decline(bool slow);
+  /// That unit will not come.
+  void forget_declines(DeclineIndex first) { declines_.resize(first); }
   [[nodiscard]] DeclineIndex end_of_declines() const { return static_cast<DeclineIndex>(declines_.size()); }
   [[nodiscard]] Decline& decline(DeclineIndex index) { return declines_[index]; }
   /// Makes a site lead to the entry for its target in `page`, which has one.

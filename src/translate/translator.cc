@@ -23,9 +23,11 @@ Verdict translate_instruction(UnitBuilder& builder) {
   }
   for (const Family family : kFamilies) {
     const Verdict verdict = family(builder);
+    if (verdict == Verdict::Next) builder.end_instruction();
     if (verdict != Verdict::Declined) return verdict;
     builder.undo_instruction();
   }
+  builder.settle_before_instruction();
   builder.decline();
   return Verdict::Declined;
 }
@@ -50,8 +52,7 @@ bool leaves_for_good(Operation operation) {
 
 }  // namespace
 
-bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip) {
-  UnitBuilder builder(cache_, page, glue_, options_);
+uint32_t Translator::write(cpu::Core& core, UnitBuilder& builder, const uint8_t* bytes, uint32_t eip) {
   uint32_t at = eip & kPageMask;
   Verdict verdict = Verdict::Next;
   while (at < kPageSize) {
@@ -63,18 +64,31 @@ bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes
     builder.begin_instruction((eip & ~kPageMask) + at, i, encoding);
     verdict = translate_instruction(builder);
     at += i.length;
-    if (verdict == Verdict::Ends) break;
-    if (verdict == Verdict::Declined && leaves_for_good(i.operation)) {
-      verdict = Verdict::Ends;
-      break;
-    }
+    if (verdict == Verdict::Declined && leaves_for_good(i.operation)) verdict = Verdict::Ends;
+    // In the guest's own order, which a compiler has chosen with care, as long as something leads ahead.
+    if (verdict == Verdict::Ends && !builder.leads_beyond((eip & ~kPageMask) + at)) break;
     if (builder.full()) break;
     if (at < kPageSize && builder.has((eip & ~kPageMask) + at) && !builder.in_shadow()) break;
   }
-  if (builder.empty()) return false;
+  builder.settle_stack_pointer();
   if (verdict != Verdict::Ends) builder.branch(builder.out().jump(), (eip & ~kPageMask) + at);
-  builder.finish(static_cast<uint16_t>(std::min<uint32_t>(at, kPageSize) - 1));
-  return true;
+  return at;
+}
+
+bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip) {
+  std::vector<uint32_t> targets;
+  const DeclineIndex first_decline = cache_.end_of_declines();
+  for (;;) {
+    UnitBuilder builder(cache_, page, glue_, options_, targets);
+    const uint32_t end = write(core, builder, bytes, eip);
+    if (builder.empty()) return false;
+    if (builder.finds_targets(targets)) {  // Once more, knowing them.
+      cache_.forget_declines(first_decline);
+      continue;
+    }
+    builder.finish(static_cast<uint16_t>(std::min<uint32_t>(end, kPageSize) - 1));
+    return true;
+  }
 }
 
 cpu::BlockPointer Translator::decode_single(cpu::Core& core, const uint8_t* bytes, uint32_t eip) {
@@ -96,12 +110,13 @@ void Translator::translate_crossing(cpu::Core& core, CodePage& page, const uint8
   cpu::Encoding encoding{};
   static_cast<void>(decoder_.decode(core, joined.data(), 15, true, i, &encoding));
   i.eip_offset = 0;
-  UnitBuilder builder(cache_, page, glue_, options_);
+  UnitBuilder builder(cache_, page, glue_, options_, {});
   builder.begin_instruction(eip, i, encoding);
   builder.check_page(next);
   const Verdict verdict = translate_instruction(builder);
   const bool goes_on =
       verdict == Verdict::Next || (verdict == Verdict::Declined && !leaves_for_good(i.operation));
+  builder.settle_stack_pointer();
   if (goes_on) builder.branch(builder.out().jump(), eip + i.length);
   const unsigned tail = i.length > here ? i.length - here : 1;
   builder.finish(kPageSize - 1, &next, static_cast<uint16_t>(tail - 1));

@@ -31,9 +31,13 @@ class Translator {
   [[nodiscard]] cpu::BlockPointer decode_single(cpu::Core& core, const uint8_t* bytes, uint32_t eip);
 
   void use_target_tables(bool use) { options_.target_tables = use; }
+  void use_landing_pad(bool use) { options_.landing_pad = use; }
   void use_avx(bool use) { options_.avx = use; }
 
  private:
+  /// Returns where it ends, an offset in the page.
+  uint32_t write(cpu::Core& core, UnitBuilder& builder, const uint8_t* bytes, uint32_t eip);
+
   cpu::Decoder decoder_;
   TranslationCache& cache_;
   const Glue& glue_;

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
+
+#include "paging/shadow_window.h"
+#include "translate/landing_pad.h"
 
 namespace vitrine::translate {
 namespace {
@@ -11,17 +15,29 @@ using cpu::Instruction;
 constexpr size_t kHotLimit = TranslationCache::kMaximumUnit / 4;
 constexpr size_t kMaximumInstructions = 128;
 
+// How many bytes of the guest may lie between an instruction that ends a path and the target of a branch
+// before it, for a unit to go on.
+constexpr uint32_t kAhead = 256;
+
+// How far ESP may be from r15, in bytes.
+constexpr int32_t kMostPending = 400;
+
+// Plain addresses stay within the guards of the window: a displacement from an address in it reaches so far.
+constexpr int32_t kReach = 64 << 10;
+static_assert(kReach + 0x20000 < paging::ShadowWindow::kGuard);
+
 }  // namespace
 
 UnitBuilder::UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& glue,
-                         const TranslatorOptions& options)
+                         const TranslatorOptions& options, std::vector<uint32_t> targets)
     : cache_(cache),
       page_(page),
       glue_(glue),
       options_(options),
       start_(cache.next()),
       out_(cache.memory().writable(start_), TranslationCache::kMaximumUnit),
-      first_decline_(cache.end_of_declines()) {}
+      first_decline_(cache.end_of_declines()),
+      targets_(std::move(targets)) {}
 
 void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction,
                                     const cpu::Encoding& encoding) {
@@ -29,15 +45,67 @@ void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction
   instruction_ = &instruction;
   encoding_ = &encoding;
   decline_index_.reset();
+  const bool target = std::ranges::find(branches_, eip, &Branch::target) != branches_.end() ||
+                      std::ranges::find(targets_, eip) != targets_.end();
+  if (target || slow() || !goes_with_pending(instruction, encoding)) settle_stack_pointer();
+  mark_boundary();
+  if (counting()) count_instruction(shadow_);
+  shadow_ = false;
+}
+
+void UnitBuilder::mark_boundary() {
   instruction_start_ = out_.size();
   branches_before_ = branches_.size();
   declines_before_ = declines_.size();
   indirect_calls_before_ = indirect_calls_.size();
-  const auto offset = static_cast<uint16_t>(eip & kPageMask);
-  boundaries_.push_back({offset, shadow_, at()});
-  entries_.push_back({offset, false, at()});
-  if (counting()) count_instruction(shadow_);
+  pending_before_ = pending_;
+  if (pending_ == 0) touched_ = false;
+  touched_before_ = touched_;
+  boundaries_.push_back({.guest = static_cast<uint16_t>(eip_ & kPageMask),
+                         .shadow = shadow_,
+                         .pending = static_cast<int8_t>(pending_ / 4),
+                         .host = at()});
+  out_.forget_r15();
+}
+
+void UnitBuilder::settle_before_instruction() {
+  if (pending_ == 0) return;
+  shadow_ = boundaries_.back().shadow;
+  boundaries_.pop_back();
+  settle_stack_pointer();
+  mark_boundary();
   shadow_ = false;
+}
+
+// r15 stays near the window: what is close to an operand that has been there may move freely; else r15d is
+// written, and the window added.
+void UnitBuilder::settle_stack_pointer() {
+  const HostMemory wanted{.base = kGuestStack, .displacement = pending_};
+  if (pending_ != 0 && touched_) {
+    out_.load_address_wide(kGuestStack, wanted);
+  } else if (pending_ != 0) {
+    out_.load_address(kGuestStack, wanted);
+    out_.load_address_wide(kGuestStack, {.base = kGuestStack, .index = kWindow});
+  }
+  pending_ = 0;
+  touched_ = false;
+}
+
+// A load of ESP that is not of EBP, as at the end of a function: no CALL that went before is returned from
+// soon.
+bool UnitBuilder::takes_another_stack() const {
+  const Instruction& i = *instruction_;
+  if (i.operation != cpu::Operation::Mov) return i.operation == cpu::Operation::Xchg;
+  const bool from_rm = i.form == cpu::OperandForm::RegRm;
+  if (i.form != cpu::OperandForm::RmReg && !from_rm) return false;
+  return (from_rm && i.is_memory != 0) || (from_rm ? i.rm : i.reg) != x86::kEbp;
+}
+
+void UnitBuilder::end_instruction() {
+  if (!out_.wrote_r15()) return;
+  if (!out_.wrote_all_of_r15()) out_.move(kGuestStack, kGuestStack);
+  out_.load_address_wide(kGuestStack, {.base = kGuestStack, .index = kWindow});
+  if (takes_another_stack()) out_.load_wide(kRsp, VITRINE_CONTEXT(return_stack_top));
 }
 
 // Leaves when nothing is left of the budget. The instruction counts from here on; who does not execute it
@@ -90,6 +158,9 @@ void UnitBuilder::end_repetition() {
 
 void UnitBuilder::undo_instruction() {
   out_.rewind(instruction_start_);
+  pending_ = pending_before_;
+  touched_ = touched_before_;
+  out_.forget_r15();
   branches_.resize(branches_before_);
   declines_.resize(declines_before_);
   indirect_calls_.resize(indirect_calls_before_);
@@ -106,6 +177,23 @@ bool UnitBuilder::full() const {
 
 bool UnitBuilder::nearly_full() const {
   return out_.size() > kHotLimit - 1024 || boundaries_.size() + 1 >= kMaximumInstructions;
+}
+
+bool UnitBuilder::leads_beyond(uint32_t eip) const {
+  return std::ranges::any_of(branches_, [&](const Branch& branch) {
+    return in_page(branch.target) && branch.target >= eip && branch.target - eip < kAhead;
+  });
+}
+
+bool UnitBuilder::finds_targets(std::vector<uint32_t>& targets) const {
+  const size_t known = targets.size();
+  for (const Branch& branch : branches_) {
+    if (!in_page(branch.target)) continue;
+    const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
+    const auto boundary = std::ranges::find(boundaries_, offset, &Boundary::guest);
+    if (boundary != boundaries_.end() && !boundary->is_entry()) targets.push_back(branch.target);
+  }
+  return targets.size() != known;
 }
 
 bool UnitBuilder::has(uint32_t eip) const {
@@ -125,25 +213,67 @@ HostMemory UnitBuilder::segment_base(const Instruction& i) {
 }
 
 HostMemory UnitBuilder::stack(int32_t displacement) {
-  return {.space = AddressSpace::Guest, .base = kGuestStack, .displacement = displacement};
+  touched_ = true;
+  return {.space = AddressSpace::Window, .base = kGuestStack, .displacement = displacement + pending_};
+}
+
+HostMemory UnitBuilder::window(uint8_t reg, int32_t displacement) {
+  return {.space = AddressSpace::Window, .base = kWindow, .index = reg, .displacement = displacement};
+}
+
+bool UnitBuilder::pending_allowed(int32_t by) const {
+  return !counting() && (pending_ + by) % 4 == 0 && std::abs(pending_ + by) <= kMostPending;
 }
 
 void UnitBuilder::move_stack_pointer(int32_t by) {
-  out_.load_address(kGuestStack, {.base = kGuestStack, .displacement = by});
+  pending_ += by;
+  if (!pending_allowed(0)) settle_stack_pointer();
 }
 
-bool UnitBuilder::memory_operand(HostMemory& memory) {
+// A plain address takes the place of the segment's base: it neither wraps nor has room for a second register,
+// so a sum is made in r8d first, or what would wrap goes by GS.
+bool UnitBuilder::plain_operand(HostMemory& memory) {
+  const bool near = memory.displacement > -kReach && memory.displacement < kReach;
+  const bool base = memory.base != kNoHostRegister, index = memory.index != kNoHostRegister;
+  if (!index && memory.base == kGuestStack && near) {
+    touched_ = true;
+    memory.space = AddressSpace::Window;
+    return true;
+  }
+  if (page_.wraps.contains(static_cast<uint16_t>(eip_ & kPageMask))) return false;
+  if (!index && base && near) {
+    memory = window(memory.base, memory.displacement);
+    return true;
+  }
+  if (!index && !base) {
+    if (memory.displacement < 0) return false;
+    memory.space = AddressSpace::Window;
+    memory.base = kWindow;
+    return true;
+  }
+  HostMemory sum = memory;
+  sum.space = AddressSpace::Monitor;
+  out_.load_address(kR8, sum);
+  memory = window(kR8);
+  return true;
+}
+
+bool UnitBuilder::memory_operand(HostMemory& memory, OperandUse use) {
   const Instruction& i = *instruction_;
   if (i.address_mask != 0xffffffff) return false;
   // Through CS, which suitable() knows to be readable, nothing is written: by VERW, for one.
   if (i.segment == x86::kCs && i.operation != cpu::Operation::Verw) return false;
-  memory = HostMemory{.space = AddressSpace::Guest, .displacement = static_cast<int32_t>(i.displacement)};
+  memory = HostMemory{.space = AddressSpace::Guest,
+                      .displacement = static_cast<int32_t>(i.displacement + displacement_of(i.base))};
   if (i.base != cpu::kNoRegister) memory.base = host_of(i.base);
   if (i.index != cpu::kNoRegister) {
     memory.index = host_of(i.index);
     memory.scale = i.scale;
   }
-  if (i.segment != x86::kFs && i.segment != x86::kGs) return true;
+  if (i.segment != x86::kFs && i.segment != x86::kGs) {
+    if (use == OperandUse::Plain || memory.base == kGuestStack) static_cast<void>(plain_operand(memory));
+    return true;
+  }
   // Another base: by way of r9d, which takes the place that is free. The 32-bit address size makes the sum
   // wrap.
   if (memory.base != kNoHostRegister && memory.index != kNoHostRegister) {
@@ -235,12 +365,24 @@ void UnitBuilder::decline_unless_zero() {
 }
 
 void UnitBuilder::landing(uint32_t expected) {
+  const auto stray = page_.strays.find(static_cast<uint16_t>(eip_ & kPageMask));
+  if (options_.landing_pad && (stray == page_.strays.end() || stray->second < kStraysToBeChecked)) {
+    for (const int32_t displacement : {LandingPad::first(expected), LandingPad::last(expected)})
+      out_.load(kR9, {.base = kR12, .index = kR8, .displacement = displacement});
+    return;
+  }
   out_.move(kR9, kRcx);
   out_.load_address(kRcx, {.base = kR8, .displacement = static_cast<int32_t>(0 - expected)});
   const size_t as_expected = out_.jump_if_rcx_zero();
   jump_to(by_table() ? glue_.mispredicted_user_return : glue_.mispredicted_return);
   out_.bind_short(as_expected);
   out_.move(kRcx, kR9);
+}
+
+// The number by which the active window knows a page, into ecx.
+void UnitBuilder::load_page_number(uint32_t virtual_page) {
+  out_.load_wide(kR10, VITRINE_CONTEXT(code_map));
+  out_.load(kRcx, {.base = kR10, .displacement = static_cast<int32_t>(virtual_page << 2)});
 }
 
 void UnitBuilder::emit_stub(Branch branch, uint32_t check) {
@@ -258,15 +400,15 @@ void UnitBuilder::emit_stub(Branch branch, uint32_t check) {
 void UnitBuilder::resolve(const Branch& branch) {
   if (in_page(branch.target)) {
     const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
-    const auto entry = std::ranges::find(entries_, offset, &Boundary::guest);
-    if (entry == entries_.end()) return emit_stub(branch, 0);
+    const auto entry = std::ranges::find(boundaries_, offset, &Boundary::guest);
+    if (entry == boundaries_.end() || !entry->is_entry()) return emit_stub(branch, 0);
     out_.patch_dword(branch.distance, entry->host - (start_ + static_cast<uint32_t>(branch.distance)) - 4);
     return;
   }
   // To another page: only as long as the active window shows the page that the link was made for.
   out_.bind(branch.distance);
   out_.move(kR9, kRcx);
-  out_.load(kRcx, {.base = kR12, .displacement = static_cast<int32_t>(branch.target >> kPageShift << 2)});
+  load_page_number(branch.target >> kPageShift);
   out_.bytes(0x8d, 0x89);  // lea ecx, [rcx + disp32]
   const uint32_t check = at();
   out_.dword(0);
@@ -283,7 +425,7 @@ void UnitBuilder::resolve(const Branch& branch) {
 void UnitBuilder::check_page(const CodePage& page) {
   crosses_ = true;
   out_.move(kR9, kRcx);
-  out_.load(kRcx, {.base = kR12, .displacement = static_cast<int32_t>(page.key.virtual_page << 2)});
+  load_page_number(page.key.virtual_page);
   out_.load_address(kRcx, {.base = kRcx, .displacement = static_cast<int32_t>(0 - page.id)});
   leave_unless_zero(glue_.stale);
   instruction_start_ = out_.size();
@@ -310,8 +452,7 @@ void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_
   unit.tail_last_byte = tail_last_byte;
   unit.first_decline = first_decline_;
   unit.end_decline = cache_.end_of_declines();
-  unit.boundaries = std::move(boundaries_);
-  unit.entries = std::move(entries_);
+  unit.boundaries.assign(boundaries_.begin(), boundaries_.end());  // no larger than it has to be
   cache_.add_unit(std::move(unit));
   for (const SiteIndex site : to_link_) cache_.link(site, page_);
 }

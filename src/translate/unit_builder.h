@@ -32,8 +32,9 @@ struct TranslatorOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
   /// User code has target tables (WindowCode::targets); otherwise everything goes by the jump cache.
   bool target_tables = false;
-  bool bmi2 = false;  ///< The host has PEXT, PDEP, SARX and so on.
-  bool avx = false;   ///< The guest has enabled AVX: without that its instructions are all #UD.
+  bool landing_pad = false;  ///< There is one (LandingPad).
+  bool bmi2 = false;         ///< The host has PEXT, PDEP, SARX and so on.
+  bool avx = false;          ///< The guest has enabled AVX: without that its instructions are all #UD.
   /// Several vCPUs take turns on one thread: PAUSE, the sign of a spinning one, goes to the interpreter.
   bool pause_ends_turn = false;
   InstructionCounting counting = InstructionCounting::None;
@@ -46,12 +47,21 @@ enum class Verdict : uint8_t {
   Declined,  ///< It is the interpreter's; nothing must have been emitted that matters.
 };
 
+/// How an operand in memory had better be addressed. Neither is wrong for any instruction but for one with
+/// AH–BH, which has no room for r11 and needs Segment.
+enum class OperandUse : uint8_t {
+  Plain,    ///< A plain address where that is possible: the shortest way from address to value.
+  Segment,  ///< By GS, unless ESP is the base: a value that has just been stored comes without delay.
+};
+
 /// Which of the floating-point states an instruction needs in the host's registers.
 enum class UnitNeed : uint8_t { X87, Sse, Avx };
 
 class UnitBuilder {
  public:
-  UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& glue, const TranslatorOptions& options);
+  /// At `targets`, guest addresses, nothing is pending.
+  UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& glue, const TranslatorOptions& options,
+              std::vector<uint32_t> targets);
 
   Emitter& out() { return out_; }
   [[nodiscard]] const TranslatorOptions& options() const { return options_; }
@@ -64,11 +74,28 @@ class UnitBuilder {
   [[nodiscard]] const cpu::Instruction& instruction() const { return *instruction_; }
   [[nodiscard]] const cpu::Encoding& encoding() const { return *encoding_; }
 
-  /// The memory operand; may emit the loading of a segment base into r9d. False: the form is declined.
-  [[nodiscard]] bool memory_operand(HostMemory& memory);
-  /// gs:[esp + displacement]
-  [[nodiscard]] static HostMemory stack(int32_t displacement);
+  /// The memory operand; may emit the loading of a segment base into r9d, or of an address into r8d. False:
+  /// the form is declined.
+  [[nodiscard]] bool memory_operand(HostMemory& memory, OperandUse use = OperandUse::Plain);
+  /// [esp + displacement]
+  [[nodiscard]] HostMemory stack(int32_t displacement);
+  /// [reg + displacement]
+  [[nodiscard]] static HostMemory window(uint8_t reg, int32_t displacement = 0);
+  /// r15 is written when something needs it (settle_stack_pointer); until then there is no entry, and faults
+  /// add what is pending (Boundary::pending).
   void move_stack_pointer(int32_t by);
+  void settle_stack_pointer();
+  /// The present instruction, nothing of which has been emitted, needs r15 as it should be after all.
+  void settle_before_instruction();
+  /// ESP has been written as a whole: nothing is pending.
+  void forget_pending() { pending_ = 0; }
+  [[nodiscard]] bool pending_allowed(int32_t by) const;
+  /// What has to be added to a displacement from a register.
+  [[nodiscard]] uint32_t displacement_of(uint8_t base) const {
+    return base == x86::kEsp ? static_cast<uint32_t>(pending_) : 0;
+  }
+  /// Behind the present instruction. r15 is an address in the window again if r15d has been written.
+  void end_instruction();
 
   /// Leaves (Leave::Stale) unless the active window still shows `page` where it belongs. Part of the present
   /// instruction that undo_instruction() does not take back.
@@ -108,7 +135,11 @@ class UnitBuilder {
   [[nodiscard]] bool full() const;
   [[nodiscard]] bool nearly_full() const;
   [[nodiscard]] bool has(uint32_t eip) const;
+  /// Adds what branches of the unit lead to and is no entry for what is pending. Whether there is any.
+  [[nodiscard]] bool finds_targets(std::vector<uint32_t>& targets) const;
   [[nodiscard]] bool empty() const { return boundaries_.empty(); }
+  /// Whether a branch of the unit leads to `eip` or to a place not far behind it.
+  [[nodiscard]] bool leads_beyond(uint32_t eip) const;
   /// Cold code, links, and into the cache.
   void finish(uint16_t last_byte, CodePage* tail_page = nullptr, uint16_t tail_last_byte = 0);
 
@@ -121,8 +152,12 @@ class UnitBuilder {
   [[nodiscard]] uint32_t at() const { return start_ + static_cast<uint32_t>(out_.size()); }
   [[nodiscard]] bool in_page(uint32_t target) const { return target >> kPageShift == page_.key.virtual_page; }
   [[nodiscard]] static HostMemory segment_base(const cpu::Instruction& i);
+  [[nodiscard]] bool plain_operand(HostMemory& memory);
   void jump_to(uint32_t cache_offset);
   void leave_unless_zero(uint32_t way_out);
+  void load_page_number(uint32_t virtual_page);
+  [[nodiscard]] bool takes_another_stack() const;
+  void mark_boundary();
   void count_instruction(bool in_shadow);
   void resolve(const Branch& branch);
   void emit_stub(Branch branch, uint32_t check);
@@ -135,7 +170,7 @@ class UnitBuilder {
   const TranslatorOptions& options_;
   uint32_t start_;
   Emitter out_;
-  std::vector<Boundary> boundaries_, entries_;
+  std::vector<Boundary> boundaries_;
   std::vector<Branch> branches_;
   struct ColdDecline {
     size_t distance;
@@ -144,6 +179,7 @@ class UnitBuilder {
   };
   std::vector<ColdDecline> declines_;
   DeclineIndex first_decline_;
+  std::vector<uint32_t> targets_;
   std::vector<size_t> indirect_calls_;
   std::vector<SiteIndex> to_link_;
 
@@ -156,8 +192,20 @@ class UnitBuilder {
   const cpu::Encoding* encoding_ = nullptr;
   std::optional<DeclineIndex> decline_index_;
   size_t instruction_start_ = 0;
+  int32_t pending_ = 0;   // ESP is r15d + this
+  bool touched_ = false;  // an operand near [esp] since r15 was right
+  int32_t pending_before_ = 0;
+  bool touched_before_ = false;
   size_t branches_before_ = 0, declines_before_ = 0, indirect_calls_before_ = 0;
 };
+
+/// Whether an instruction can be translated while ESP is not r15d: it uses ESP as the base of an address,
+/// pushes or pops, or has nothing to do with it, and does not leave but by a fault.
+[[nodiscard]] bool goes_with_pending(const cpu::Instruction& i, const cpu::Encoding& e);
+/// ADD or SUB of an immediate to ESP that can be pending. Returns it, or nothing.
+[[nodiscard]] std::optional<int32_t> stack_adjustment(const cpu::Instruction& i, const cpu::Encoding& e);
+/// Of the family translate_integer, but for ESP as an operand in a register.
+[[nodiscard]] bool is_integer_without_esp(const cpu::Instruction& i, const cpu::Encoding& e);
 
 /// JMP, CALL and RET within the segment, Jcc, JCXZ and LOOP, of any operand size.
 [[nodiscard]] bool is_near_branch(cpu::Operation operation);

@@ -169,6 +169,9 @@ class Tracer {
                {"code map", context.code_map, kCodeMap, false},
                {"targets", context.jump_cache, table ? sizeof(uint32_t) << 32 : kJumpCache, false},
                {"monitor's stack", registers_.rsp - kMonitorStack, kMonitorStack + 8, true}};
+    constexpr uint64_t kGiB = uint64_t{1} << 30;  // landing_pad.h: all that its loads can reach
+    if (context.landing_pad != 0)
+      ranges_.push_back({"landing pad", context.landing_pad - 2 * kGiB, 8 * kGiB + kPageSize, false});
     using translate::CodePrivilege;
     for (const auto mode : {CodePrivilege::Supervisor, CodePrivilege::User, CodePrivilege::UserWithFpu}) {
       const std::span<const uint8_t> stack = engine_.return_stack(mode);

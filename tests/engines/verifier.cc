@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "paging/shadow_window.h"
 #include "translate/guest_context.h"
 #include "x86/flags.h"
 #include "x86/registers.h"
@@ -77,7 +78,8 @@ bool of_guest(ZydisRegister reg) {
          (reg >= ZYDIS_REGISTER_YMM0 && reg <= ZYDIS_REGISTER_YMM7);
 }
 bool monitors(ZydisRegister reg) {
-  return one_of(large(reg), {ZYDIS_REGISTER_RSP, ZYDIS_REGISTER_R12, ZYDIS_REGISTER_R13, ZYDIS_REGISTER_R14});
+  return one_of(large(reg), {ZYDIS_REGISTER_RSP, ZYDIS_REGISTER_R11, ZYDIS_REGISTER_R12, ZYDIS_REGISTER_R13,
+                             ZYDIS_REGISTER_R14});
 }
 
 /// Fields of the context that translated code may change: IF, and what counts instructions.
@@ -97,6 +99,10 @@ bool may_be_written(int64_t field, unsigned size) {
       offsetof(GuestContext, shadowed_by)};
   return size == 4 && std::ranges::find(kFields, static_cast<size_t>(field)) != std::end(kFields);
 }
+
+/// How far displacements reach from an address in the window, and by how much RET moves r15 beyond it.
+constexpr int64_t kReach = 64 << 10, kRelease = 0xffff + 4;
+static_assert(2 * kReach + kRelease < int64_t{paging::ShadowWindow::kGuard});
 
 class Verifier {
  public:
@@ -123,7 +129,8 @@ class Verifier {
       }
       if (units_.empty()) floor_ = unit->begin;
       units_.push_back(unit);
-      for (const auto& boundary : unit->boundaries) boundaries_.insert(boundary.host);
+      for (const auto& boundary : unit->boundaries)
+        if (boundary.is_entry()) boundaries_.insert(boundary.host);
       at = (unit->end + 15) & ~15u;
     }
   }
@@ -266,7 +273,6 @@ class Verifier {
         return false;
       };
       if (!near(-1, loads) || !near(1, cuts)) complain("string pointer", d);
-      if (!near(-1, [&](size_t at) { return loads_window(at); })) complain("string window", d);
     }
   }
   // What stands between the loading of the pointers and their cutting off, besides the string instructions:
@@ -291,8 +297,13 @@ class Verifier {
            d.operands[1].mem.base == ZYDIS_REGISTER_R14 && d.operands[1].mem.index == ZYDIS_REGISTER_NONE &&
            d.operands[1].mem.disp.value >= first && d.operands[1].mem.disp.value <= last;
   }
-  [[nodiscard]] bool loads_window(size_t n) const {
-    return loads_field(n, ZYDIS_REGISTER_R11, offsetof(GuestContext, window), offsetof(GuestContext, window));
+  [[nodiscard]] bool loads_code_map(size_t n) const {
+    return loads_field(n, ZYDIS_REGISTER_R10, offsetof(GuestContext, code_map),
+                       offsetof(GuestContext, code_map));
+  }
+  [[nodiscard]] bool empties_return_stack(size_t n) const {
+    constexpr uint32_t kField = offsetof(GuestContext, return_stack_top);
+    return loads_field(n, ZYDIS_REGISTER_RSP, kField, kField);
   }
   [[nodiscard]] bool loads_segment_base(size_t n) const {
     using translate::ExtraSegment;
@@ -323,6 +334,7 @@ class Verifier {
       return;
     }
     if (d.i.mnemonic == ZYDIS_MNEMONIC_NOP) return;
+    if (in_window(d, m)) return;
     if (has67 || m.segment == ZYDIS_REGISTER_FS) return complain("address without window", d);
     const bool plain_move = d.i.mnemonic == ZYDIS_MNEMONIC_MOV;
     if (m.base == ZYDIS_REGISTER_R14 && m.index == ZYDIS_REGISTER_NONE) {
@@ -333,9 +345,16 @@ class Verifier {
         complain("context written", d);
       return;
     }
-    if (m.base == ZYDIS_REGISTER_R12 && m.index == ZYDIS_REGISTER_NONE) {
+    if (m.base == ZYDIS_REGISTER_R12 && m.index == ZYDIS_REGISTER_R8) {
+      const bool compares = plain_move && !writes && operand.size == 32 && m.scale == 1 &&
+                            d.operands[0].reg.value == ZYDIS_REGISTER_R9D;
+      if (!compares) complain("landing pad", d);
+      return;
+    }
+    if (m.base == ZYDIS_REGISTER_R10 && m.index == ZYDIS_REGISTER_NONE) {
       const bool entry = plain_move && !writes && operand.size == 32 && m.disp.value >= 0 &&
-                         m.disp.value < int64_t{4} << 20 && m.disp.value % 4 == 0;
+                         m.disp.value < int64_t{4} << 20 && m.disp.value % 4 == 0 && n > 0 &&
+                         loads_code_map(n - 1);
       if (!entry) complain("code map", d);
       return;
     }
@@ -343,18 +362,69 @@ class Verifier {
     if (!segment_base) complain("memory of the monitor", d);
   }
 
+  /// [r11 + 32-bit register + displacement], [r11 + displacement], [r15 + displacement]
+  static bool in_window(const Decoded& d, const ZydisDecodedOperandMem& m) {
+    if (d.i.address_width != 64 || m.segment == ZYDIS_REGISTER_FS) return false;
+    const int64_t displacement = m.disp.value;
+    const bool near = displacement >= -kReach && displacement <= kReach;
+    if (m.base == ZYDIS_REGISTER_R15) return m.index == ZYDIS_REGISTER_NONE && near;
+    if (m.base != ZYDIS_REGISTER_R11) return false;
+    if (m.index == ZYDIS_REGISTER_NONE) return displacement >= 0;
+    const bool holds_address = general(m.index) && !monitors(m.index) && m.index != ZYDIS_REGISTER_R15;
+    return holds_address && m.scale == 1 && near;
+  }
+
+  [[nodiscard]] bool touches_stack(size_t n) const {
+    return std::ranges::any_of(code_[n].all(), [](const ZydisDecodedOperand& operand) {
+      return operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.type == ZYDIS_MEMOP_TYPE_MEM &&
+             operand.mem.base == ZYDIS_REGISTER_R15;
+    });
+  }
+  // Its upper half becomes zero, whatever the operands.
+  [[nodiscard]] bool writes_all_of_r15d(size_t n) const {
+    const Decoded& d = code_[n];
+    return one_of(d.i.mnemonic,
+                  {ZYDIS_MNEMONIC_ADC, ZYDIS_MNEMONIC_ADD, ZYDIS_MNEMONIC_SBB, ZYDIS_MNEMONIC_AND,
+                   ZYDIS_MNEMONIC_DEC, ZYDIS_MNEMONIC_INC, ZYDIS_MNEMONIC_LEA, ZYDIS_MNEMONIC_MOV,
+                   ZYDIS_MNEMONIC_OR, ZYDIS_MNEMONIC_SUB, ZYDIS_MNEMONIC_XOR}) &&
+           d.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+           d.operands[0].reg.value == ZYDIS_REGISTER_R15D;
+  }
+  // lea r15, [r15 + r11] behind mov r15d, r15d; lea r15, [r15 + displacement] behind an access to the stack
+  // since the last entry; LEAVE's lea r15, [r11 + rbp + 4] behind its load.
+  [[nodiscard]] bool moves_stack(size_t n) const {
+    if (is(n, {0x4f, 0x8d, 0x3c, 0x1f})) return n > 0 && writes_all_of_r15d(n - 1);
+    if (is(n, {0x4d, 0x8d, 0x7c, 0x2b, 0x04})) return n > 0 && is(n - 1, {0x45, 0x8b, 0x04, 0x2b});
+    const Decoded& d = code_[n];
+    const auto& m = d.operands[1].mem;
+    if (d.i.mnemonic != ZYDIS_MNEMONIC_LEA || m.base != ZYDIS_REGISTER_R15 ||
+        m.index != ZYDIS_REGISTER_NONE || m.disp.value < -kRelease || m.disp.value > kRelease)
+      return false;
+    for (size_t before = n; !boundaries_.contains(code_[before].at) && before > 0;)
+      if (touches_stack(--before)) return true;
+    return false;
+  }
+  /// r15d has been written: r15 is made an address again before the next boundary.
+  [[nodiscard]] bool stack_put_right(size_t n) const {
+    for (size_t next = n + 1; next < code_.size() && !boundaries_.contains(code_[next].at); ++next) {
+      if (is(next, {0x45, 0x89, 0xff})) return is(next + 1, {0x4f, 0x8d, 0x3c, 0x1f});
+      if (is(next, {0x4f, 0x8d, 0x3c, 0x1f})) return writes_all_of_r15d(next - 1);
+      if (touches_stack(next)) return false;
+    }
+    return false;
+  }
   /// Whether these two move a part of what is known of FS or GS to where translated code finds it.
   [[nodiscard]] bool copies_view(size_t n) const {
     constexpr uint32_t kFrom = offsetof(GuestContext, known_views),
                        kTo = offsetof(GuestContext, extra_segments);
     constexpr uint32_t kRoom = sizeof(GuestContext::known_views), kView = sizeof(translate::ExtraSegment);
-    if (n + 1 >= code_.size() || !loads_field(n, ZYDIS_REGISTER_R11, kFrom, kFrom + kRoom - 8)) return false;
+    if (n + 1 >= code_.size() || !loads_field(n, ZYDIS_REGISTER_RCX, kFrom, kFrom + kRoom - 8)) return false;
     const Decoded& store = code_[n + 1];
     const auto& to = store.operands[0];
     if (store.i.mnemonic != ZYDIS_MNEMONIC_MOV || to.type != ZYDIS_OPERAND_TYPE_MEMORY ||
         to.mem.base != ZYDIS_REGISTER_R14 || to.mem.index != ZYDIS_REGISTER_NONE ||
         store.operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER ||
-        store.operands[1].reg.value != ZYDIS_REGISTER_R11)
+        store.operands[1].reg.value != ZYDIS_REGISTER_RCX)
       return false;
     const auto from = static_cast<uint64_t>(code_[n].operands[1].mem.disp.value - kFrom);
     const auto place = static_cast<uint64_t>(to.mem.disp.value - kTo);
@@ -372,6 +442,10 @@ class Verifier {
     const bool all = d.i.mnemonic == ZYDIS_MNEMONIC_VZEROUPPER || d.i.mnemonic == ZYDIS_MNEMONIC_VZEROALL;
     if (vector && !all && !of_guest(reg)) complain("vector register 8 and above", d);
     if (!general(reg)) return;
+    if (reg == ZYDIS_REGISTER_R11D && d.i.mnemonic == ZYDIS_MNEMONIC_MOV &&
+        d.operands[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE)
+      return verify_leaving(n);
+    if (empties_return_stack(n)) return;
     if (monitors(reg)) {
       // The base of an operand is not listed here; nothing else names them.
       return complain("monitor register", d);
@@ -380,19 +454,32 @@ class Verifier {
     if (vex && (reg < ZYDIS_REGISTER_EAX || reg > ZYDIS_REGISTER_EDI) && reg != ZYDIS_REGISTER_R15D)
       return complain("not a register of the guest", d);
     if ((operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) == 0) return;
+    if (operand.size == 32 && reg == ZYDIS_REGISTER_R15D && !is(n, {0x45, 0x89, 0xff}) && !stack_put_right(n))
+      complain("stack pointer", d);
     if (operand.size != 64) return;
+    if (reg == ZYDIS_REGISTER_R15) {
+      if (!moves_stack(n)) complain("stack pointer moved", d);
+      return;
+    }
     const bool for_string = is(n, {0x4a, 0x8d, 0x34, 0x1e}) || is(n, {0x4a, 0x8d, 0x3c, 0x1f});
     const bool scratch =
         one_of(reg, {ZYDIS_REGISTER_R8, ZYDIS_REGISTER_R9, ZYDIS_REGISTER_R10, ZYDIS_REGISTER_R11});
-    if (!for_string && !(scratch && (loads_window(n) || loads_segment_base(n) || copies_view(n))))
+    if (!for_string && !copies_view(n) && !(scratch && (loads_segment_base(n) || loads_code_map(n))))
       complain("64-bit result", d);
+  }
+
+  /// mov r11d, number of a site: on to the glue.
+  void verify_leaving(size_t n) {
+    const Decoded& jump = code_[std::min(n + 1, code_.size() - 1)];
+    const auto to = static_cast<uint32_t>(jump.end() + static_cast<uint32_t>(jump.operands[0].imm.value.s));
+    if (jump.i.mnemonic != ZYDIS_MNEMONIC_JMP || to >= floor_) complain("window", code_[n]);
   }
 
   const translate::TranslationCache& cache_;
   ZydisDecoder decoder_{};
   std::vector<const Unit*> units_;
   uint32_t floor_ = 0;
-  std::set<uint32_t> boundaries_;
+  std::set<uint32_t> boundaries_;  // that are entries
   std::vector<Decoded> code_;
   std::map<std::string, std::string> found_;
 };
