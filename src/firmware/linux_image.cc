@@ -250,7 +250,8 @@ Result<std::vector<uint8_t>> unpack_payload(std::span<const uint8_t> payload) {
     return unpack_lzma(payload);
   }
   if (begins_with(payload, {0x1f, 0x8b})) return unpack_gzip(payload);
-  if (begins_with(payload, {0x7f, 'E', 'L', 'F'})) return std::vector(payload.begin(), payload.end());  // Stored.
+  if (begins_with(payload, {0x7f, 'E', 'L', 'F'}))
+    return std::vector(payload.begin(), payload.end());  // Stored.
   return std::unexpected(Error{"the kernel's payload is compressed in a way that is not known here", ""});
 }
 
