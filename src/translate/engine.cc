@@ -71,6 +71,7 @@ Engine::Engine(memory::PhysicalMap& memory) : memory_(memory), context_(std::mak
 Engine::~Engine() {
   memory_.remove_write_listener(*this);
   if (alarm_ != nullptr) ::timer_delete(alarm_);
+  forget_engine(*this);
   if (spaces_) spaces_->set_listener(nullptr);
 }
 

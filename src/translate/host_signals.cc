@@ -111,4 +111,8 @@ void set_current_engine(Engine* engine) {
   current_engine = engine;
 }
 
+void forget_engine(const Engine& engine) {
+  if (current_engine == &engine) current_engine = nullptr;
+}
+
 }  // namespace vitrine::translate

@@ -16,5 +16,7 @@ class Engine;
 
 /// The engine whose code runs on the calling thread from here on; null: none.
 void set_current_engine(Engine* engine);
+/// It goes away: no signal of this thread finds it any more.
+void forget_engine(const Engine& engine);
 
 }  // namespace vitrine::translate
