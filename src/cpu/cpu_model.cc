@@ -145,7 +145,7 @@ constexpr ModelRow kModels[] = {
     {"max",
      "All that this host and Vitrine offer",
      0x6fb,
-     13,
+     22,
      kExtended,
      {0x00000001, 0, 0, 0x002c307d},
      kBrand,
@@ -364,6 +364,13 @@ CpuModel::Leaf CpuModel::cpuid(uint32_t leaf, uint32_t subleaf) const {
     case 4: return cache_leaf(subleaf);
     case 7: return subleaf == 0 ? Leaf{0, word(Word::Leaf7Ebx), 0, 0} : Leaf{};
     case 13: return has(Feature::Xsave) ? state_leaf(subleaf) : Leaf{};
+    // So that no guest has to measure: the counter, and the clock that the local APIC's timer divides. In Hz;
+    // in MHz.
+    case 21: return {1, 1, has(Feature::Tsc) ? kTimeStampFrequency : 0, 0};
+    case 22: {
+      constexpr uint32_t kMegahertz = kTimeStampFrequency / 1'000'000;
+      return {kMegahertz, kMegahertz, kMegahertz, 0};
+    }
     case 0x40000000:
       return {0x40000000, four_characters("VitrineVM", 0), four_characters("VitrineVM", 4),
               four_characters("VitrineVM", 8)};

@@ -63,6 +63,9 @@ enum class Feature : uint8_t {
   Count
 };
 
+/// Ticks of the time-stamp counter in a second of guest time, as CPUID says it (leaves 15H and 16H).
+inline constexpr uint32_t kTimeStampFrequency = 1'000'000'000;
+
 class CpuModel {
  public:
   /// `specification` as `-cpu` takes it: a model's name, then `,+feature`, `,-feature`, `,feature=on|off`. A

@@ -39,6 +39,14 @@ TEST(CpuModels, HaveTheFeaturesOfTheirTime) {
   EXPECT_EQ(max.cpuid(0x80000002, 0).eax, 0x72746956u);  // "Vitr"
 }
 
+TEST(CpuModels, SayHowFastTheTimeStampCounterIs) {
+  const auto max = CpuModel::create("max").value();
+  const auto clock = max.cpuid(0x15, 0);
+  EXPECT_EQ(uint64_t{clock.ecx} * clock.ebx / clock.eax, kTimeStampFrequency);
+  EXPECT_EQ(max.cpuid(0x16, 0).eax, kTimeStampFrequency / 1'000'000);
+  EXPECT_EQ(max.cpuid(0x14, 0).ebx, 0u);
+}
+
 TEST(CpuModels, FeaturesCanBeSwitched) {
   auto model = CpuModel::create("max,-sse2,nx=off,sse4_1=off").value();
   EXPECT_FALSE(model.has(Feature::Sse2) || model.has(Feature::Sse3) || model.has(Feature::Nx));

@@ -268,6 +268,7 @@ std::optional<uint8_t> Processors::acknowledge_interrupt(unsigned vcpu) {
 
 uint64_t Processors::time_stamp(unsigned /*vcpu*/) {
   static_assert(kTimeStampFrequency == kNanosecondsPerSecond, "else scale here and in time_of_time_stamp");
+  static_assert(devices::LocalApicTimer::kFrequency == kTimeStampFrequency, "CPUID tells both by one number");
   return env_.clock.now();
 }
 

@@ -41,7 +41,7 @@ class Processors final : public cpu::ProcessorBus,
   /// Most instructions in one turn while there are several vCPUs.
   static constexpr uint64_t kTurnLimit = 10'000;
   /// Ticks of the guest's time-stamp counter in a second.
-  static constexpr uint64_t kTimeStampFrequency = 1'000'000'000;
+  static constexpr uint64_t kTimeStampFrequency = cpu::kTimeStampFrequency;
   /// As an IrqSink: the wire from the PIC's INTR.
   static constexpr unsigned kIntrLine = 0;
 
