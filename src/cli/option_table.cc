@@ -21,8 +21,7 @@ constexpr Option kOptions[] = {
      option_device},
     {"global", "isa-debugcon.iobase=PORT", Machine, "port of the debug console", option_global},
     {"name", "NAME", Machine, "name of the machine", option_name},
-    {"engine", "NAME", Machine,
-     "translate (default), interpret, trap, lockstep, lockstep-trap; 'help' says what they do",
+    {"engine", "NAME", Machine, "translate (default), interpret, trap, lockstep, lockstep-trap; see 'help'",
      option_engine},
 
     {"bios", "FILE|none", Boot, "firmware instead of SeaBIOS; none: the kernel starts without", option_bios},
