@@ -114,15 +114,20 @@ void update_ferr(Core& core);
   return x87_begin(core);
 }
 
-/// SDM Vol. 2A, tables "Type 1"–"Type 5 Class Exception Conditions" in their legacy SSE columns.
-[[nodiscard]] inline bool sse_begin(Core& core) {
-  if ((core.state.cr0 & x86::kCr0Em) != 0 || (core.state.cr4 & x86::kCr4Osfxsr) == 0) [[unlikely]]
-    return core.raise(x86::Vector::InvalidOpcode);
+/// #NM while CR0.TS is set; else the XMM and YMM registers are here.
+[[nodiscard]] inline bool vector_state_here(Core& core) {
   if ((core.state.cr0 & x86::kCr0Ts) != 0) [[unlikely]]
     return core.raise(x86::Vector::DeviceNotAvailable);
   if (core.fpu_held) [[unlikely]]
     fpu_leave(core);
   return true;
+}
+
+/// SDM Vol. 2A, tables "Type 1"–"Type 5 Class Exception Conditions" in their legacy SSE columns.
+[[nodiscard]] inline bool sse_begin(Core& core) {
+  if ((core.state.cr0 & x86::kCr0Em) != 0 || (core.state.cr4 & x86::kCr4Osfxsr) == 0) [[unlikely]]
+    return core.raise(x86::Vector::InvalidOpcode);
+  return vector_state_here(core);
 }
 
 /// The VEX columns of the same tables.
@@ -131,11 +136,7 @@ void update_ferr(Core& core);
   if (!core.protected_mode() || (core.state.cr4 & x86::kCr4Osxsave) == 0 ||
       (core.state.xcr0 & kNeeded) != kNeeded) [[unlikely]]
     return core.raise(x86::Vector::InvalidOpcode);
-  if ((core.state.cr0 & x86::kCr0Ts) != 0) [[unlikely]]
-    return core.raise(x86::Vector::DeviceNotAvailable);
-  if (core.fpu_held) [[unlikely]]
-    fpu_leave(core);
-  return true;
+  return vector_state_here(core);
 }
 
 /// MASKMOVQ, (V)MASKMOVDQU: stores to [EDI] the bytes of `source` whose byte in `mask` has its sign bit set.

@@ -349,8 +349,7 @@ cpu::Block* Engine::declined_block(Core& core, uint32_t eip) {
   if (index == kNoDecline || index >= cache_->end_of_declines() || counting_) return nullptr;
   Decline& decline = cache_->decline(index);
   if (!decline.block) {
-    const uint32_t id = code_map(mode_)[eip >> kPageShift];
-    const CodePage* const page = id != 0 ? cache_->page(id) : nullptr;
+    const CodePage* const page = known_page(eip);
     if (page == nullptr) return nullptr;
     decline.block = translator_->decode_single(core, bytes_of(*page), eip);
     if (!decline.block) return nullptr;

@@ -285,8 +285,7 @@ const void* Engine::find_jump(uint32_t eip) const {
 
 void Engine::remember_jump(const Lookup& lookup, uint32_t eip, Leave reason) {
   if (const auto call = std::exchange(stray_, std::nullopt)) {
-    const uint32_t id = code_map(mode_)[*call >> kPageShift];
-    const CodePage* const page = id != 0 ? cache_->page(id) : nullptr;
+    const CodePage* const page = known_page(*call);
     if (page != nullptr) forget_units(*page->key.block, page->key.page, *call & kPageMask, 1);
   }
   uint32_t* const targets = reason == Leave::Indirect ? target_table(mode_) : nullptr;

@@ -32,24 +32,19 @@ void update(ExtraSegment& segment, const cpu::SegmentView& view) {
 // What a load at CPL 0 has to find so that its outcome is `segment`; nothing if there is no such load. SDM
 // Vol. 3A, "Segment Descriptors"; Vol. 2B, "MOV", "POP".
 std::optional<KnownLoad> load_of(const SegmentRegister& segment, const cpu::DescriptorTableRegister& gdtr) {
-  constexpr unsigned kIndex = 0xfff8;
-  constexpr uint32_t kGranular = 1u << 23;
   const x86::Selector selector(segment.selector);
   if (selector.null()) {
     if (segment != SegmentRegister{.selector = segment.selector}) return std::nullopt;
     return KnownLoad{.negated_selector = 0u - segment.selector};
   }
-  const uint32_t offset = segment.selector & kIndex;
   const uint32_t attributes = segment.attributes;
   const bool loadable = x86::is_present(attributes) && x86::is_readable(attributes) &&
                         (x86::is_conforming(attributes) || selector.rpl() <= x86::dpl(attributes));
-  if (!loadable || selector.local() || offset + 7 > gdtr.limit) return std::nullopt;
-  const uint32_t limit = (attributes & kGranular) != 0 ? segment.limit >> kPageShift : segment.limit;
+  if (!loadable || selector.local() || selector.offset() + 7 > gdtr.limit) return std::nullopt;
+  const x86::Descriptor descriptor = x86::make_segment(segment.base, segment.limit, attributes);
   return KnownLoad{.negated_selector = 0u - segment.selector,
-                   .descriptor = gdtr.base + offset,
-                   .negated_descriptor = {0u - (segment.base << 16 | (limit & 0xffff)),
-                                          0u - ((segment.base & 0xff000000) | (limit & 0xf0000) | attributes |
-                                                (segment.base >> 16 & 0xff))}};
+                   .descriptor = gdtr.base + selector.offset(),
+                   .negated_descriptor = {0u - descriptor.low, 0u - descriptor.high}};
 }
 
 }  // namespace

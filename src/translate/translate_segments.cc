@@ -32,8 +32,7 @@ size_t known_load(unsigned which, unsigned load) {
 void check_descriptor(UnitBuilder& builder, unsigned which, unsigned load) {
   Emitter& out = builder.out();
   const size_t known = known_load(which, load);
-  out.load(kR10, context_field(known + offsetof(KnownLoad, descriptor)));
-  out.move(kRcx, kR10);
+  out.load(kRcx, context_field(known + offsetof(KnownLoad, descriptor)));
   const size_t null = out.jump_if_rcx_zero();
   const size_t not_null = out.jump();
   out.bind_short(null);
