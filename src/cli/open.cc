@@ -188,6 +188,8 @@ void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.type = options.type;
   config.engine = options.engine.value_or(machine::EngineKind::Translate);
   config.without_engine = options.engine ? machine::WithoutEngine::Refuse : machine::WithoutEngine::Interpret;
+  config.shadow.policy = options.shadow.value_or(config.shadow.policy);
+  config.shadow.views = options.views.value_or(config.shadow.views);
   config.statistics = options.statistics;
   config.cpu_model = cpu_model(options);
   config.cpus = options.cpus;

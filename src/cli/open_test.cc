@@ -94,6 +94,16 @@ TEST_F(OpenTest, GuestCodeIsTranslatedUnlessSomethingElseIsAskedFor) {
   EXPECT_EQ(config({"--engine", "trap"}).without_engine, machine::WithoutEngine::Refuse);
 }
 
+TEST_F(OpenTest, TheShadowPolicyReachesTheMachine) {
+  const auto shadow = [](std::vector<std::string> words) {
+    return std::move(open(std::move(words))->config.shadow);
+  };
+  EXPECT_EQ(shadow({}).policy, paging::ShadowPolicy::Unsync);
+  EXPECT_EQ(shadow({}).views, paging::ShadowViews::Two);
+  EXPECT_EQ(shadow({"--shadow", "ondemand"}).policy, paging::ShadowPolicy::OnDemand);
+  EXPECT_EQ(shadow({"--views", "one"}).views, paging::ShadowViews::One);
+}
+
 TEST_F(OpenTest, VirtualTimeIsWithoutTheHostsRandomNumbers) {
   const auto model = [](std::vector<std::string> words) { return open(std::move(words))->config.cpu_model; };
   EXPECT_EQ(model({}), "max");

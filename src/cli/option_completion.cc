@@ -177,6 +177,11 @@ Result<void> check_rtc(RunOptions& options) {
   return {};
 }
 
+void note_shadow(RunOptions& options) {
+  if (options.engine != machine::EngineKind::Interpret || (!options.shadow && !options.views)) return;
+  options.notes.emplace_back("--shadow and --views: --engine interpret has no shadow page tables");
+}
+
 }  // namespace
 
 Result<void> complete_run_options(RunOptions& options) {
@@ -189,6 +194,7 @@ Result<void> complete_run_options(RunOptions& options) {
   if (auto placed = place_drives(options); !placed) return placed;
   if (auto checked = check_references(options); !checked) return checked;
   if (auto checked = check_consoles(options); !checked) return checked;
+  note_shadow(options);
   options.firmware_on_serial = options.no_graphic;
   if (!options.no_defaults) {
     add_default_drives(options);

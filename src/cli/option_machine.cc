@@ -163,6 +163,34 @@ Result<void> option_engine(RunOptions& options, std::string_view argument) {
                                "there are translate, interpret, trap, lockstep and lockstep-trap"});
 }
 
+Result<void> option_shadow(RunOptions& options, std::string_view argument) {
+  if (argument == "help") {
+    options.information =
+        "unsync       a page table's windows are kept; what has changed is found at CR3 loads and INVLPG "
+        "(default)\n"
+        "ondemand     a virtual TLB: filled by faults, emptied by CR3 loads and INVLPG\n";
+    return {};
+  }
+  static constexpr std::pair<std::string_view, paging::ShadowPolicy> kPolicies[] = {
+      {"unsync", paging::ShadowPolicy::Unsync},
+      {"ondemand", paging::ShadowPolicy::OnDemand},
+  };
+  for (const auto& [name, policy] : kPolicies) {
+    if (argument != name) continue;
+    options.shadow = policy;
+    return {};
+  }
+  return std::unexpected(Error{"--shadow: there is no policy", std::string(argument), 0,
+                               "there are unsync and ondemand; --shadow help says what they do"});
+}
+
+Result<void> option_views(RunOptions& options, std::string_view argument) {
+  if (argument != "one" && argument != "two")
+    return std::unexpected(Error{"--views is two or one, not", std::string(argument)});
+  options.views = argument == "one" ? paging::ShadowViews::One : paging::ShadowViews::Two;
+  return {};
+}
+
 Result<void> option_cpu(RunOptions& options, std::string_view argument) {
   if (argument == "help" || argument == "?") {
     std::string text;

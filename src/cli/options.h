@@ -77,6 +77,8 @@ struct RunOptions {
   std::string name;
   machine::MachineType type = machine::MachineType::Pc;
   std::optional<machine::EngineKind> engine;  ///< None: translated, where the host can.
+  std::optional<paging::ShadowPolicy> shadow;
+  std::optional<paging::ShadowViews> views;
   bool statistics = false;
   std::string cpu_model = "max";
   unsigned cpus = 1;

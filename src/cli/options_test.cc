@@ -83,7 +83,20 @@ TEST(Options, WhatIsNotSupportedIsNamed) {
   EXPECT_THAT(refusal({"-vga", "cirrus"}), HasSubstr("'cirrus'"));
   EXPECT_THAT(refusal({"-machine", "q35"}), HasSubstr("'q35'"));
   EXPECT_THAT(refusal({"--engine", "magic"}), HasSubstr("there is no engine"));
+  EXPECT_THAT(refusal({"--shadow", "magic"}), HasSubstr("there is no policy"));
+  EXPECT_THAT(refusal({"--views", "three"}), HasSubstr("two or one, not"));
   EXPECT_THAT(refusal({"-parallel", "file:x"}), HasSubstr("no parallel port"));
+}
+
+TEST(Options, ShadowPolicies) {
+  EXPECT_FALSE(parsed({}).shadow.has_value());
+  EXPECT_EQ(parsed({"--shadow", "ondemand"}).shadow, paging::ShadowPolicy::OnDemand);
+  EXPECT_EQ(parsed({"--shadow=unsync"}).shadow, paging::ShadowPolicy::Unsync);
+  EXPECT_EQ(parsed({"--views", "one"}).views, paging::ShadowViews::One);
+  EXPECT_EQ(parsed({"--views=two"}).views, paging::ShadowViews::Two);
+  EXPECT_THAT(*parsed({"--shadow", "help"}).information, HasSubstr("ondemand"));
+  EXPECT_EQ(parsed({"--shadow", "ondemand", "--engine", "trap"}).notes.size(), 0u);
+  EXPECT_EQ(parsed({"--shadow", "ondemand", "--engine", "interpret"}).notes.size(), 1u);
 }
 
 TEST(Options, Memory) {

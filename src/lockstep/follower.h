@@ -24,7 +24,7 @@ class Follower final : private cpu::ProcessorBus,
                        private memory::WriteObserver {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Follower>> create(const cpu::CpuModel& model, AccessLog& log,
-                                                                translate::PrivilegedPolicy privileged);
+                                                                const translate::EngineOptions& options);
   ~Follower() override;
 
   /// Makes the map of physical memory like the leader's. Blocks that are new to it are copied; `added` is

@@ -24,8 +24,11 @@ Lockstep::Lockstep(const Environment& environment)
 
 Result<std::unique_ptr<Lockstep>> Lockstep::create(const Environment& environment) {
   std::unique_ptr<Lockstep> lockstep(new Lockstep(environment));
-  lockstep->follower_ =
-      TRY(Follower::create(environment.model, lockstep->recorder_.log(), environment.privileged));
+  lockstep->follower_ = TRY(
+      Follower::create(environment.model, lockstep->recorder_.log(),
+                       {.privileged = environment.privileged,
+                        .shadow = {.policy = environment.shadow.policy, .views = environment.shadow.views},
+                        .counting = translate::InstructionCounting::Exact}));
   return lockstep;
 }
 

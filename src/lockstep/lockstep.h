@@ -31,6 +31,7 @@ struct Environment {
   /// Told once of the first difference, several lines; the machine had better end.
   std::function<void(const std::string& report)> report;
   translate::PrivilegedPolicy privileged = translate::PrivilegedPolicy::CallOut;  ///< Of the native engine.
+  paging::ShadowChoice shadow = {};                                               ///< The same.
 };
 
 struct Counters {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "paging/shadow_policy.h"
 
 namespace vitrine::machine {
 
@@ -167,6 +168,7 @@ struct MachineConfig {
   MachineType type = MachineType::Pc;
   EngineKind engine = EngineKind::Interpret;
   WithoutEngine without_engine = WithoutEngine::Refuse;
+  paging::ShadowChoice shadow;    ///< Of native engines.
   bool statistics = false;        ///< Printed to standard error at the end.
   std::string cpu_model = "max";  ///< As cpu::CpuModel::create takes it; checked already.
   unsigned cpus = 1;

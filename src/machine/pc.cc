@@ -90,6 +90,7 @@ Result<void> Pc::make_processors(const MachineConfig& config) {
       .count = config.cpus,
       .set_ferr = [this](bool level) { coprocessor_ports_->set_ferr(level); },
       .report_difference = host_.report_difference,
+      .shadow = config.shadow,
   };
   auto made = Processors::create(environment, config.engine, config.clock.kind);
   if (!made && config.without_engine == WithoutEngine::Interpret) {

@@ -70,7 +70,7 @@ Result<std::unique_ptr<Processors>> Processors::create(Environment environment, 
     const auto privileged = engine == EngineKind::LockstepTrap ? translate::PrivilegedPolicy::Trap
                                                                : translate::PrivilegedPolicy::CallOut;
     p.lockstep_ = TRY(lockstep::Lockstep::create(
-        {p.env_.memory, p.env_.ports, p, p.env_.model, p.env_.report_difference, privileged}));
+        {p.env_.memory, p.env_.ports, p, p.env_.model, p.env_.report_difference, privileged, p.env_.shadow}));
   }
   p.build();
   TRY(p.use_engine(engine, clock));
@@ -111,6 +111,8 @@ Result<void> Processors::use_engine(EngineKind kind, ClockKind clock) {
           kind == EngineKind::Trap ? translate::PrivilegedPolicy::Trap : translate::PrivilegedPolicy::CallOut,
       .pause_ends_turn = !alone && !parallel(),
       .counting = counting_ ? translate::InstructionCounting::Exact : translate::InstructionCounting::None};
+  options.shadow.policy = env_.shadow.policy;
+  options.shadow.views = env_.shadow.views;
   // The host counts the mappings of the whole process.
   if (!alone) options.shadow.mapping_budget = paging::MappingBudget(0).limit() / units_.size();
   for (auto& unit : units_) {

@@ -55,6 +55,7 @@ class Processors final : public cpu::ProcessorBus,
     std::function<void(bool)> set_ferr;  ///< FERR#, on its way to IRQ 13.
     /// EngineKind::Lockstep: told of the first difference.
     std::function<void(const std::string&)> report_difference;
+    paging::ShadowChoice shadow;  ///< Of native engines.
   };
 
   /// `engine` executes guest code. Errors: the host lacks something that it needs.

@@ -69,7 +69,7 @@ TEST_F(ShadowSharedTest, NothingIsDerivedFromAnEntryThatIsNotAsItWasWalked) {
   TableTracker tracker(memory_, 2);
   ShadowContext context(1000);
   ShadowSpace space;
-  for (auto& window : space.windows) window = ShadowWindow::create(context).value();
+  while (space.windows.size() < 2) space.windows.push_back(ShadowWindow::create(context).value());
   space.slots.resize(ShadowSpace::kSlots);
   const PageRun run{kAddress >> kPageShift, 1};
   const auto walked =

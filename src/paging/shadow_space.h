@@ -2,7 +2,6 @@
 // what the directory entries were when something was filled through them.
 #pragma once
 
-#include <array>
 #include <bitset>
 #include <cstdint>
 #include <memory>
@@ -35,8 +34,17 @@ struct ShadowSpace {
     bool untracked = false;  ///< The table lies where we cannot look: the slot never outlives a CR3 load.
   };
 
-  std::array<std::unique_ptr<ShadowWindow>, 2> windows;  // by Privilege
-  [[nodiscard]] uint64_t mappings() const { return windows[0]->mappings() + windows[1]->mappings(); }
+  std::vector<std::unique_ptr<ShadowWindow>> windows;  // by Privilege, or one for both (ShadowViews)
+  [[nodiscard]] ShadowWindow& window(Privilege privilege) const {
+    return *windows[windows.size() == 1 ? 0 : static_cast<size_t>(privilege)];
+  }
+  [[nodiscard]] uint64_t mappings() const {
+    uint64_t sum = 0;
+    for (const auto& window : windows) sum += window->mappings();
+    return sum;
+  }
+  /// What a single window was filled for.
+  Privilege shown_to = Privilege::Supervisor;
 
   SpaceKey key;
   PagingRegisters registers;  ///< At the last load.

@@ -1,6 +1,7 @@
 #include "paging/shadow_spaces.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/mapping.h"
 #include "x86/control_registers.h"
@@ -90,7 +91,8 @@ ShadowSpaces::~ShadowSpaces() {
 
 Result<void> ShadowSpaces::create_space() {
   auto space = std::make_unique<ShadowSpace>();
-  for (std::unique_ptr<ShadowWindow>& window : space->windows) window = TRY(ShadowWindow::create(context_));
+  const size_t windows = options_.views == ShadowViews::One ? 1 : 2;
+  while (space->windows.size() < windows) space->windows.push_back(TRY(ShadowWindow::create(context_)));
   if (options_.policy != ShadowPolicy::OnDemand) space->slots.resize(ShadowSpace::kSlots);
   spaces_.push_back(std::move(space));
   ++context_.counters.spaces_made;
@@ -119,11 +121,20 @@ void ShadowSpaces::load_on_demand(const PagingRegisters& registers) {
 void ShadowSpaces::load_unsync(const PagingRegisters& registers) {
   ShadowSpace& space = space_for(registers);
   registers_ = registers;
-  if (&space != active_) ++context_.counters.window_switches;
   active_ = &space;
   space.last_used = context_.counters.page_table_loads;
   space.registers = registers;
   tables_.synchronize(space, registers);
+}
+
+ShadowWindow& ShadowSpaces::enter(Privilege privilege) {
+  ShadowWindow& entered = window(privilege);
+  if (&entered != std::exchange(entered_, &entered)) ++context_.counters.window_switches;
+  if (active_->windows.size() == 1 && std::exchange(active_->shown_to, privilege) != privilege) {
+    ++context_.counters.windows_emptied;
+    entered.drop(0, ShadowBook::kPages);
+  }
+  return entered;
 }
 
 ShadowSpace& ShadowSpaces::space_for(const PagingRegisters& registers) {
@@ -293,7 +304,7 @@ uint8_t ShadowSpaces::watches_for(const Region& region, const PageTarget& target
 
 bool ShadowSpaces::show(const PageTarget& target, const Translation& translation, const Region& region,
                         Privilege privilege) {
-  ShadowWindow& shown = window(privilege);
+  ShadowWindow& shown = enter(privilege);
   const unsigned number = context_.reverse.number(*target.block);
   if (number == ReverseMap::kNoBlock) return false;
   const uint64_t flags = (translation.global ? ShadowWord::kGlobal : 0) |

@@ -5,8 +5,9 @@
 //   CR3 load, INVLPG, CR0/CR4/EFER, change of the physical map, a page becoming watched ─► drop
 //
 // Each guest address space has a window for pretend-kernel and one for pretend-user mode; supervisor pages
-// exist in the first only, so that a change of privilege is a change of GS base. What happens to entries at
-// the guest's flushes is the policy's business (ShadowPolicy). Single-threaded: a processor's own thread,
+// exist in the first only, so that a change of privilege is a change of GS base. (Or one window for both,
+// emptied at each such change: ShadowViews.) What happens to entries at the guest's flushes is the policy's
+// business (ShadowPolicy). Single-threaded: a processor's own thread,
 // also from its handler of host faults (which are synchronous: translated code holds no lock and never
 // allocates).
 #pragma once
@@ -21,16 +22,12 @@
 #include "memory/physical_map.h"
 #include "paging/page_run.h"
 #include "paging/page_walker.h"
+#include "paging/shadow_policy.h"
 #include "paging/shadow_space.h"
 #include "paging/shadow_window.h"
 #include "paging/table_tracker.h"
 
 namespace vitrine::paging {
-
-enum class ShadowPolicy : uint8_t {
-  OnDemand,  ///< A virtual TLB: filled by faults, emptied by CR3 loads.
-  Unsync,    ///< Windows are kept for each guest page table; flushes drop what has changed (TableTracker).
-};
 
 enum class FillOutcome : uint8_t {
   Filled,     ///< The access can be repeated: it will not fault again for the same reason.
@@ -50,6 +47,7 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
  public:
   struct Options {
     ShadowPolicy policy = ShadowPolicy::OnDemand;
+    ShadowViews views = ShadowViews::Two;
     uint64_t mapping_budget = 0;  ///< Host mappings; 0: from vm.max_map_count, leaving 2,000 free.
     unsigned most_spaces = 64;    ///< Guest address spaces remembered by the policies that do.
     uint32_t table_patience = TableTracker::kPatience;  ///< Unsync: see TrackedTable::patience.
@@ -73,9 +71,10 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
 
   /// The window for accesses at this privilege in the present address space. The reference stays good until
   /// the object dies; which one it is may change at load().
-  [[nodiscard]] ShadowWindow& window(Privilege privilege) {
-    return *active_->windows[static_cast<size_t>(privilege)];
-  }
+  [[nodiscard]] ShadowWindow& window(Privilege privilege) { return active_->window(privilege); }
+  /// The same, about to be used: what it must not show at this privilege is gone. After each load() and
+  /// change of privilege.
+  [[nodiscard]] ShadowWindow& enter(Privilege privilege);
 
   /// An access at this privilege could not be made, or (Fetch) code is to be translated at `address`: makes
   /// it possible or says why not. An access that reaches into the next page may need a second call, for the
@@ -118,6 +117,7 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   TableTracker tables_;
   std::vector<std::unique_ptr<ShadowSpace>> spaces_;
   ShadowSpace* active_ = nullptr;
+  const ShadowWindow* entered_ = nullptr;
   Options options_;
   PagingRegisters registers_;
   uint32_t eviction_hand_ = 0;

@@ -77,6 +77,31 @@ TEST_F(ShadowSpacesTest, SupervisorPagesAreNotInTheUserWindow) {
   EXPECT_TRUE(read(kAddress, Supervisor));
 }
 
+TEST_F(ShadowSpacesTest, OneWindowForBothIsEmptiedAtAChangeOfPrivilege) {
+  map(kAddress, kFrame, kRw | kUsed);
+  map(kAddress + 0x1000, kFrame + 0x1000, kUserRw | kUsed);
+  for (const ShadowPolicy policy : {ShadowPolicy::OnDemand, ShadowPolicy::Unsync}) {
+    start({.policy = policy, .views = ShadowViews::One});
+    EXPECT_EQ(&spaces_->window(User), &spaces_->window(Supervisor));
+    (void)spaces_->enter(Supervisor);
+    ASSERT_EQ(fill(kAddress, Write, Supervisor), Filled);
+    ASSERT_EQ(fill(kAddress + 0x1000, Write, Supervisor), Filled);
+    (void)spaces_->enter(Supervisor);
+    EXPECT_TRUE(write(kAddress, 1, Supervisor));
+    (void)spaces_->enter(User);
+    EXPECT_EQ(read(kAddress, User), std::nullopt);
+    EXPECT_EQ(read(kAddress + 0x1000, User), std::nullopt);
+    EXPECT_EQ(fill(kAddress, Read, User), TrueFault);
+    ASSERT_EQ(fill(kAddress + 0x1000, Write, User), Filled);
+    // A page table that was left in user mode and is loaded by the kernel.
+    spaces_->load(registers_);
+    (void)spaces_->enter(Supervisor);
+    EXPECT_EQ(read(kAddress + 0x1000), std::nullopt);
+    EXPECT_EQ(spaces_->counters().windows_emptied, 2u + (policy == ShadowPolicy::OnDemand ? 1u : 0u));
+    spaces_.reset();
+  }
+}
+
 TEST_F(ShadowSpacesTest, WithoutWriteProtectTheSupervisorWritesReadOnlyPages) {
   map(kAddress, kFrame, x86::kPagePresent | x86::kPageUser);
   registers_.cr0 &= ~x86::kCr0Wp;

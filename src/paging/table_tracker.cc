@@ -110,20 +110,20 @@ class Directory {
   EntryWidth width_;
 };
 
-// Drops pages from both windows of a space in as few pieces as possible: pieces join over pages that show
+// Drops pages from the windows of a space in as few pieces as possible: pieces join over pages that show
 // nothing.
 class Dropper {
  public:
   explicit Dropper(ShadowSpace& space) : space_(space) {}
   ~Dropper() {
-    for (size_t i = 0; i < 2; ++i) flush(i);
+    for (size_t i = 0; i < space_.windows.size(); ++i) flush(i);
   }
   Dropper(const Dropper&) = delete;
   Dropper& operator=(const Dropper&) = delete;
 
   /// In ascending order.
   void add(uint32_t first, uint32_t count) {
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < space_.windows.size(); ++i) {
       Piece& piece = pieces_[i];
       const ShadowBook& book = space_.windows[i]->book();
       const uint32_t live = book.next_live(first, first + count);

@@ -220,7 +220,7 @@ void Engine::choose_window(Core& core) {
     reset_return_stacks();
   }
   mode_ = mode_of(core);
-  paging::ShadowWindow* const window = &spaces_->window(privilege());
+  paging::ShadowWindow* const window = &spaces_->enter(privilege());
   if (window != window_) window_code_now_ = &window_code_[window];
   window_ = window;
   context_->window = reinterpret_cast<uint64_t>(window_->base().value);

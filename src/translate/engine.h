@@ -44,7 +44,7 @@ namespace vitrine::translate {
 
 struct EngineOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
-  paging::ShadowSpaces::Options shadow{.policy = paging::ShadowPolicy::Unsync};
+  paging::ShadowSpaces::Options shadow{.policy = paging::ShadowChoice{}.policy};
   bool pause_ends_turn = false;  ///< As TranslatorOptions has it.
   /// Exact: run() executes no more instructions than the processor's budget has, and takes them off it.
   InstructionCounting counting = InstructionCounting::None;

@@ -1,0 +1,25 @@
+// How the shadow windows are kept, as a user chooses it. See docs/shadow.md.
+#pragma once
+
+#include <cstdint>
+
+namespace vitrine::paging {
+
+/// What happens to entries when the guest changes its page tables, or the page table that is in use.
+enum class ShadowPolicy : uint8_t {
+  OnDemand,  ///< A virtual TLB: filled by faults, emptied by CR3 loads.
+  Unsync,    ///< Windows are kept for each guest page table; flushes drop what has changed (TableTracker).
+};
+
+/// Which windows each guest address space has.
+enum class ShadowViews : uint8_t {
+  Two,  ///< One for pretend-kernel, one for pretend-user mode: a change of privilege changes windows.
+  One,  ///< One for both, emptied at each change of privilege.
+};
+
+struct ShadowChoice {
+  ShadowPolicy policy = ShadowPolicy::Unsync;
+  ShadowViews views = ShadowViews::Two;
+};
+
+}  // namespace vitrine::paging
