@@ -173,6 +173,7 @@ Result<Capability> Capability::adopt(Kind kind, Descriptor descriptor, Rights ri
   if (!rights_of(kind).covers(rights))
     return std::unexpected(not_within(fmt::format("a {} has", name_of(kind)), rights, rights_of(kind)));
   const Rights allowed = TRY(allowed_by_kernel(kind, descriptor.get()));
+  rights = with_implied(kind, rights);
   if (!allowed.covers(rights)) return std::unexpected(not_within("the descriptor has", rights, allowed));
   return Capability(kind, std::move(descriptor), rights, allowed.without(rights));
 }
@@ -184,6 +185,7 @@ Result<Capability> Capability::adopt(Kind kind, Descriptor descriptor) {
 }
 
 Result<Capability> Capability::narrowed(Rights rights) const {
+  rights = with_implied(kind_, rights);
   if (!rights_.covers(rights)) return std::unexpected(not_within("the capability has", rights, rights_));
   if (can_be_reopened(kind_, descriptor_.get(), rights)) {
     // Where it cannot be opened again (no /proc, a file of another user's), excess() tells.

@@ -110,7 +110,7 @@ TEST_F(ChannelTest, RefusesWhatDoesNotMatch) {
   expect_refused(labelled({{Kind::File, Read}}), {file, file}, "1 in its header, 2 attached");
   expect_refused(labelled({{Kind::Directory, Lookup}}), {file}, "not a directory");
   expect_refused(labelled({{Kind::Process, Signal}}), {file}, "not a process");
-  expect_refused(labelled({{Kind::File, Read | Write}}), {file}, "has not the rights 'write'");
+  expect_refused(labelled({{Kind::File, Read | Write}}), {file}, "has not the rights 'write");
   expect_refused("VCAP", {file}, "too short");
   expect_refused(std::string(8, 'X'), {file}, "does not begin");
   expect_refused(labelled({{Kind::File, Read}, {Kind::File, Read}}).substr(0, 20), {file, file},

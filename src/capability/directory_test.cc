@@ -140,7 +140,11 @@ TEST_F(DirectoryCapability, SaysThatItsBareDescriptorAllowsMore) {
 TEST_F(DirectoryCapability, DoesNotFollowARenameOut) {
   // A directory is moved out and back while paths through it are resolved: "inside/moving/../../secret" would
   // name the secret at the wrong moment.
-  std::filesystem::create_directories(scratch_.path("inside/a/moving"));
+  // The way back and forth in between gives the renames time.
+  std::filesystem::create_directories(scratch_.path("inside/a/moving/x"));
+  std::string path = "a/moving/";
+  for (int i = 0; i < 500; ++i) path += "x/../";
+  path += "../../secret";
   std::filesystem::create_directories(scratch_.path("outside"));
   std::atomic<bool> stop = false;
   std::thread mover([&] {
@@ -151,7 +155,7 @@ TEST_F(DirectoryCapability, DoesNotFollowARenameOut) {
   });
   const Capability directory = inside();
   for (int i = 0; i < 3000; ++i) {
-    const auto opened = open_beneath(directory, {.path = "a/moving/../../secret", .rights = Read});
+    const auto opened = open_beneath(directory, {.path = path, .rights = Read});
     EXPECT_FALSE(opened);
     if (opened) break;
   }

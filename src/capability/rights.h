@@ -19,7 +19,7 @@ enum class Kind : uint8_t { File, Directory, Process, Socket, SharedMemory, Serv
 /// The values go over the wire (message.h): never renumber them.
 enum class Right : uint32_t {
   Read = 1u << 0,      ///< File, shared memory: its contents. Directory: of the files beneath.
-  Write = 1u << 1,     ///< Also to truncate a file.
+  Write = 1u << 1,     ///< Also to truncate a file, and to append.
   Append = 1u << 2,    ///< File: to write at its end only.
   Execute = 1u << 3,   ///< File: to start it as a program.
   Resize = 1u << 4,    ///< Shared memory: another size.
@@ -78,6 +78,11 @@ constexpr Rights operator|(Right a, Right b) {
     case Kind::Service: return Call;
   }
   return {};
+}
+
+/// With what is meant as well: whoever may write a file may write at its end.
+[[nodiscard]] constexpr Rights with_implied(Kind kind, Rights rights) {
+  return kind == Kind::File && rights.has(Right::Write) ? rights | Right::Append : rights;
 }
 
 struct RightName {
