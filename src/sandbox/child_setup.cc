@@ -1,0 +1,368 @@
+#include "sandbox/child_setup.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+
+#include "sandbox/kernel_calls.h"
+#include "sandbox/mount_steps.h"
+
+namespace vitrine::sandbox {
+namespace {
+
+constexpr int kSignalCount = 64;
+
+/// The set-up's way to say that it cannot go on. Nobody to return to: the process ends.
+class Reporter {
+ public:
+  explicit Reporter(int socket) : socket_(socket) {}
+  void move_to(int socket) { socket_ = socket; }
+
+  void check(bool done, Stage stage, int index = -1) const {
+    if (!done) fail(stage, index);
+  }
+  [[noreturn]] void fail(Stage stage, int index = -1) const {
+    const SetupMessage message{SetupMessage::Kind::Failure, stage, errno, index};
+    send(message, -1);
+    ::_exit(1);
+  }
+  /// With a descriptor, if it is one.
+  bool send(const SetupMessage& message, int descriptor) const {
+    iovec part{const_cast<SetupMessage*>(&message), sizeof message};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    if (descriptor >= 0) {
+      header.msg_control = control;
+      header.msg_controllen = sizeof control;
+      cmsghdr* rights = CMSG_FIRSTHDR(&header);
+      rights->cmsg_level = SOL_SOCKET;
+      rights->cmsg_type = SCM_RIGHTS;
+      rights->cmsg_len = CMSG_LEN(sizeof(int));
+      std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+    }
+    return ::sendmsg(socket_, &header, MSG_NOSIGNAL) == sizeof message;
+  }
+
+ private:
+  int socket_;
+};
+
+/// The parent's handlers must not run here, and what it ignores the program need not.
+void reset_signals() {
+  for (int signal = 1; signal <= kSignalCount; ++signal) ::signal(signal, SIG_DFL);
+}
+
+void set_signal_mask(bool blocked) {
+  const uint64_t mask = blocked ? ~uint64_t{0} : 0;
+  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
+}
+
+bool drop_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  return ::syscall(SYS_capset, &header, data) == 0;
+}
+
+/// So that not even a set-user-ID root program would have any (no_new_privs makes that certain).
+void drop_bounding_set() {
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
+    ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+  }
+}
+
+bool become(uid_t user) {
+  return ::syscall(SYS_setgroups, 0, nullptr) == 0 && ::syscall(SYS_setresgid, user, user, user) == 0 &&
+         ::syscall(SYS_setresuid, user, user, user) == 0;
+}
+
+bool start_loopback() {
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  ::strncpy(request.ifr_name, "lo", IFNAMSIZ - 1);
+  request.ifr_flags = IFF_UP;
+  const bool up = socket >= 0 && ::ioctl(socket, SIOCSIFFLAGS, &request) == 0;
+  if (socket >= 0) ::close(socket);
+  return up;
+}
+
+/// Time since boot, counted from now on. For processes that are made from here on.
+bool enter_time_namespace() {
+  if (::unshare(CLONE_NEWTIME) != 0) return false;
+  char text[64];
+  char* end = text;
+  for (const char* clock : {"1 -", "7 -"}) {  // CLOCK_MONOTONIC, CLOCK_BOOTTIME
+    timespec value{};
+    ::clock_gettime(clock[0] == '1' ? CLOCK_MONOTONIC : CLOCK_BOOTTIME, &value);
+    end = std::copy(clock, clock + 3, end);
+    end = std::to_chars(end, text + sizeof text, value.tv_sec).ptr;
+    for (const char character : {' ', '0', '\n'}) *end++ = character;
+  }
+  const int file = ::open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+  const bool written = file >= 0 && ::write(file, text, static_cast<size_t>(end - text)) == end - text;
+  if (file >= 0) ::close(file);
+  return written;
+}
+
+/// Closes all but those listed, which are sorted.
+bool close_others(const int* kept, size_t count) {
+  unsigned first = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const auto descriptor = static_cast<unsigned>(kept[i]);
+    if (descriptor > first && close_range(first, descriptor - 1) != 0) return false;
+    first = descriptor + 1;
+  }
+  return close_range(first, ~0U) == 0;
+}
+
+/// Puts every descriptor at its number. Sources and targets overlap: first all go out of the way.
+bool place_descriptors(const SetupPlan& plan) {
+  const int reserved = plan.first_reserved;
+  constexpr size_t kMost = 64;
+  int moved[kMost];
+  if (plan.descriptors.size() > kMost) {
+    errno = EMFILE;
+    return false;
+  }
+  for (size_t i = 0; i < plan.descriptors.size(); ++i) {
+    moved[i] = ::fcntl(plan.descriptors[i].source, F_DUPFD_CLOEXEC, reserved + 3);
+    if (moved[i] < 0) return false;
+  }
+  int own[3] = {::fcntl(plan.program, F_DUPFD_CLOEXEC, reserved + 3),
+                ::fcntl(plan.setup, F_DUPFD_CLOEXEC, reserved + 3),
+                plan.landlock < 0 ? -1 : ::fcntl(plan.landlock, F_DUPFD_CLOEXEC, reserved + 3)};
+  int kept[kMost + 3];
+  size_t count = 0;
+  for (size_t i = 0; i < plan.descriptors.size(); ++i) {
+    if (::dup2(moved[i], plan.descriptors[i].target) < 0) return false;
+    kept[count++] = plan.descriptors[i].target;
+  }
+  for (int i = 0; i < 3; ++i) {
+    if (own[i] < 0) continue;
+    if (::dup3(own[i], reserved + i, O_CLOEXEC) < 0) return false;
+    kept[count++] = reserved + i;
+  }
+  return close_others(kept, count);
+}
+
+void limit_resources(const SetupPlan& plan, const Reporter& reporter) {
+  for (size_t i = 0; i < plan.limits.size(); ++i) {
+    const LimitRow& row = plan.limits[i];
+    rlimit present{};
+    ::getrlimit(static_cast<__rlimit_resource>(row.resource), &present);
+    // A limit around us that is stricter stays.
+    const rlimit wanted{std::min(row.limit.rlim_cur, present.rlim_max),
+                        std::min(row.limit.rlim_max, present.rlim_max)};
+    reporter.check(::setrlimit(static_cast<__rlimit_resource>(row.resource), &wanted) == 0, Stage::Limits,
+                   static_cast<int>(i));
+  }
+}
+
+/// The last thing before the program: from here on only what its filter allows.
+void install_filter(const SetupPlan& plan, const Reporter& reporter) {
+  plan.filter->set_process(static_cast<uint32_t>(::syscall(SYS_getpid)));
+  const std::vector<sock_filter>& code = plan.filter->code();
+  const sock_fprog program{static_cast<unsigned short>(code.size()), const_cast<sock_filter*>(code.data())};
+  constexpr unsigned kWaitKillable = 1U << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
+  const auto install = [&](unsigned flags) {
+    return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
+  };
+  if (!plan.listener) {
+    reporter.check(install(0) == 0, Stage::Filter);
+    return;
+  }
+  int listener = install(SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable);
+  if (listener < 0 && errno == EINVAL) listener = install(SECCOMP_FILTER_FLAG_NEW_LISTENER);
+  reporter.check(listener >= 0, Stage::Filter);
+  // Close-on-exec, as is the socket.
+  reporter.check(reporter.send({SetupMessage::Kind::Listener, {}, 0, -1}, listener), Stage::Filter);
+}
+
+[[noreturn]] void run_program(const SetupPlan& plan, pid_t first_process) {
+  Reporter reporter(plan.setup);
+  reporter.check(::setsid() >= 0, Stage::Session);
+  reporter.check(place_descriptors(plan), Stage::Descriptors);
+  reporter.move_to(setup_descriptor(plan.first_reserved));
+  if (plan.keyring) {
+    reporter.check(::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0, Stage::Keyring);
+  }
+  limit_resources(plan, reporter);
+  reporter.check(plan.working_directory.empty() || ::chdir(plan.working_directory.c_str()) == 0,
+                 Stage::Directory);
+  drop_bounding_set();
+  if (plan.user) reporter.check(become(*plan.user), Stage::User);
+  reporter.check(drop_capabilities(), Stage::Capabilities);
+  // After the change of user, which clears it. The parent may have gone in between.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::syscall(SYS_getppid) != first_process) ::_exit(1);
+  reporter.check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, Stage::NoNewPrivileges);
+  if (plan.deny_write_execute) {
+    reporter.check(::prctl(kPrSetMdwe, kMdweRefuseExecGain, 0, 0, 0) == 0, Stage::DenyWriteExecute);
+  }
+  if (plan.landlock >= 0) {
+    reporter.check(landlock_restrict_self(landlock_descriptor(plan.first_reserved)) == 0, Stage::Landlock);
+  }
+  set_signal_mask(false);
+  if (plan.filter != nullptr) install_filter(plan, reporter);
+  ::syscall(SYS_execveat, program_descriptor(plan.first_reserved), "", plan.arguments.data(),
+            plan.environment.data(), AT_EMPTY_PATH);
+  reporter.fail(Stage::Execute);
+}
+
+/// Every child that there is, or will be while this runs. Only without a namespace that ends them by itself.
+void end_descendants() {
+  for (;;) {
+    const int list = ::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+    char text[4096];
+    const ssize_t size = list >= 0 ? ::read(list, text, sizeof text) : 0;
+    if (list >= 0) ::close(list);
+    for (const char* position = text; position < text + std::max<ssize_t>(size, 0);) {
+      int pid = 0;
+      const auto [end, error] = std::from_chars(position, text + size, pid);
+      if (error == std::errc() && pid > 0) ::kill(pid, SIGKILL);
+      position = end + 1;
+    }
+    // Whoever dies hands its children to us: again, until none is left.
+    if (::waitpid(-1, nullptr, 0) < 0 && errno == ECHILD) return;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+  }
+}
+
+/// The first process gives up everything that it does not need to wait and to kill.
+void confine_first_process(const SetupPlan& plan, const Reporter& reporter) {
+  const bool signals_by_user = plan.user && !plan.own_processes;
+  drop_bounding_set();
+  // Without a namespace it stays another user than the program, so that it cannot be signalled by it, and
+  // keeps the one right to signal it.
+  if (signals_by_user) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2] = {};
+    data[0].permitted = data[0].effective = 1U << CAP_KILL;
+    reporter.check(::syscall(SYS_capset, &header, data) == 0, Stage::Capabilities);
+  } else {
+    if (plan.user) reporter.check(become(*plan.user), Stage::User);
+    reporter.check(drop_capabilities(), Stage::Capabilities);
+  }
+  reporter.check(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, Stage::NoNewPrivileges);
+  // Its memory is a copy of the supervisor's: nobody may look at it.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/// Reaps whatever ends; returns when the program has, or when the supervisor is gone.
+void wait_for_program(const SetupPlan& plan, pid_t program, int signals) {
+  pollfd events[2] = {{plan.lifeline, POLLIN, 0}, {signals, POLLIN, 0}};
+  for (;;) {
+    if (::poll(events, 2, -1) < 0) continue;
+    if (events[0].revents != 0) return;
+    signalfd_siginfo ignored;
+    (void)!::read(signals, &ignored, sizeof ignored);
+    EndMessage end;
+    for (pid_t pid = 1; pid > 0;) {
+      pid = ::wait4(-1, &end.status, WNOHANG, &end.usage);
+      if (pid != program) continue;
+      (void)::send(plan.status, &end, sizeof end, MSG_NOSIGNAL);
+      return;
+    }
+  }
+}
+
+void enter_cgroups(const SetupPlan& plan, const Reporter& reporter) {
+  for (const int entrance : plan.cgroup_entrances)
+    reporter.check(::write(entrance, "0", 1) == 1, Stage::Cgroup);
+  if (plan.cgroup_namespace) reporter.check(::unshare(CLONE_NEWCGROUP) == 0, Stage::CgroupNamespace);
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+void run_first_process(const SetupPlan& plan) {
+  const Reporter reporter(plan.setup);
+  reset_signals();
+  raise_descriptor_limit();
+  if (plan.wait_for_maps) {
+    char byte = 0;
+    reporter.check(::read(plan.setup, &byte, 1) == 1, Stage::Maps);
+  }
+  enter_cgroups(plan, reporter);
+  reporter.check(::setsid() >= 0, Stage::Session);
+  constexpr char kHostName[] = "box";
+  if (plan.host_name) reporter.check(::sethostname(kHostName, sizeof kHostName - 1) == 0, Stage::HostName);
+  if (plan.loopback) reporter.check(start_loopback(), Stage::Network);
+  if (plan.time_namespace) reporter.check(enter_time_namespace(), Stage::TimeNamespace);
+  if (plan.mounts) {
+    const MountFailure failure = take_mount_steps(*plan.mounts, plan.landlock, plan.landlock_abi);
+    errno = failure.error;
+    reporter.check(failure.error == 0, failure.is_proc ? Stage::Processes : Stage::Mounts, failure.index);
+  }
+  if (!plan.own_processes) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  const uint64_t child_signal = uint64_t{1} << (SIGCHLD - 1);
+  const auto signals = static_cast<int>(
+      ::syscall(SYS_signalfd4, -1, &child_signal, sizeof child_signal, SFD_CLOEXEC | SFD_NONBLOCK));
+  const auto own = static_cast<pid_t>(::syscall(SYS_getpid));
+  const long program = clone_process(SIGCHLD, nullptr);
+  if (program == 0) run_program(plan, own);
+  reporter.check(program > 0 && signals >= 0, Stage::Fork);
+  confine_first_process(plan, reporter);
+  int kept[] = {plan.status, plan.lifeline, signals};
+  std::sort(std::begin(kept), std::end(kept));
+  close_others(kept, std::size(kept));
+  wait_for_program(plan, static_cast<pid_t>(program), signals);
+  if (!plan.own_processes) end_descendants();
+  ::_exit(0);
+}
+
+StageText describe(Stage stage) {
+  switch (stage) {
+    case Stage::Maps: return {"cannot map users into the namespace", Mechanism::UserNamespace};
+    case Stage::Cgroup: return {"cannot enter the control group", std::nullopt};
+    case Stage::CgroupNamespace: return {"cannot make a cgroup namespace", Mechanism::CgroupNamespace};
+    case Stage::Session: return {"cannot make a session", std::nullopt};
+    case Stage::HostName: return {"cannot set the host name", Mechanism::UtsNamespace};
+    case Stage::Network: return {"cannot start the loopback interface", Mechanism::NetworkNamespace};
+    case Stage::TimeNamespace: return {"cannot make a time namespace", Mechanism::TimeNamespace};
+    case Stage::Mounts: return {"cannot mount", Mechanism::MountNamespace};
+    case Stage::Processes: return {"cannot mount /proc", Mechanism::ProcFileSystem};
+    case Stage::Fork: return {"cannot start a process", std::nullopt};
+    case Stage::Descriptors: return {"cannot place the descriptors", std::nullopt};
+    case Stage::Limits: return {"cannot set a resource limit", Mechanism::ResourceLimits};
+    case Stage::Keyring: return {"cannot make a keyring", Mechanism::SessionKeyring};
+    case Stage::User: return {"cannot become another user", Mechanism::OtherUser};
+    case Stage::Capabilities: return {"cannot give up capabilities", std::nullopt};
+    case Stage::NoNewPrivileges: return {"cannot set no_new_privs", Mechanism::NoNewPrivileges};
+    case Stage::DenyWriteExecute: return {"cannot forbid writable code", Mechanism::DenyWriteExecute};
+    case Stage::Directory: return {"cannot change to the working directory", std::nullopt};
+    case Stage::Landlock: return {"cannot restrict itself by Landlock", Mechanism::Landlock};
+    case Stage::Filter: return {"cannot install the system-call filter", Mechanism::SeccompNotification};
+    case Stage::Execute: return {"cannot execute the program", std::nullopt};
+  }
+  return {"", std::nullopt};
+}
+
+}  // namespace vitrine::sandbox

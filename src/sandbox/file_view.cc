@@ -1,0 +1,221 @@
+#include "sandbox/file_view.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <map>
+#include <memory>
+
+#include "sandbox/kernel_calls.h"
+
+namespace vitrine::sandbox {
+namespace {
+
+/// Where a dynamically linked program's loader looks (ld.so(8)).
+constexpr const char* kLibraryPaths[] = {"/lib",       "/lib64",         "/usr/lib",
+                                         "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"};
+/// Files of /dev that give nothing away.
+constexpr const char* kDevices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
+
+Result<std::string> real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&::free)> resolved(::realpath(path.c_str(), nullptr), ::free);
+  if (!resolved) return std::unexpected(error_from_errno("cannot grant the path", path));
+  return std::string(resolved.get());
+}
+
+class Planner {
+ public:
+  Planner(const Policy& policy, const ProgramFile& program, bool own_processes)
+      : policy_(policy), program_(program), own_processes_(own_processes) {}
+
+  Result<FileView> plan(const std::string& working_directory) {
+    if (auto granted = grant_all(); !granted) return std::unexpected(granted.error());
+    // What lies beneath comes after: it is mounted over its parent's.
+    for (auto& [path, grant] : grants_) view_.grants.push_back(grant);
+    temporary_files();
+    if (auto bound = bind_all(); !bound) return std::unexpected(bound.error());
+    devices();
+    if (own_processes_) view_.steps.push_back({MountStep::Kind::Processes, "proc"});
+    for (const auto& [path, target] : links_)
+      view_.steps.push_back({MountStep::Kind::Link, path.substr(1), target});
+    for (const auto& [path, grant] : grants_) {
+      if (is_beneath(working_directory, path)) view_.working_directory = working_directory;
+    }
+    return std::move(view_);
+  }
+
+ private:
+  Result<void> grant_all() {
+    if (auto granted = grant(program_.path, PathRights::Read, true, "the program"); !granted) return granted;
+    if (!program_.script.empty()) {
+      if (auto granted = grant(program_.script, PathRights::Read, false, "the script"); !granted)
+        return granted;
+    }
+    if (!program_.loader.empty()) {
+      if (auto granted = grant(program_.loader, PathRights::Read, true, "its loader"); !granted)
+        return granted;
+      for (const char* path : kLibraryPaths) {
+        if (!policy_.has_system_libraries() || ::access(path, F_OK) != 0) continue;
+        if (auto granted = grant(path, PathRights::Read, true, "libraries"); !granted) return granted;
+      }
+    }
+    for (const PathGrant& named : policy_.paths()) {
+      if (auto granted = grant(named.path, named.rights, policy_.may_start_programs(), ""); !granted)
+        return granted;
+    }
+    return {};
+  }
+
+  Result<void> grant(const std::string& path, PathRights rights, bool execute, const char* reason) {
+    const std::string resolved = TRY(real_path(path));
+    remember_links(path);
+    // Named and implicit at once: both rights.
+    const auto [it, added] = grants_.try_emplace(resolved, PathGrant{resolved, rights, execute, reason});
+    if (added) return {};
+    if (rights == PathRights::ReadWrite) it->second.rights = rights;
+    it->second.execute |= execute;
+    if (*reason == '\0') it->second.reason.clear();
+    return {};
+  }
+
+  /// The symbolic links on the way: /lib64 stays a link to usr/lib64.
+  void remember_links(const std::string& path) {
+    if (!path.starts_with('/')) return;
+    for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+      const std::string prefix = path.substr(0, end);
+      char target[PATH_MAX];
+      const ssize_t size = ::readlink(prefix.c_str(), target, sizeof target);
+      if (size > 0 && static_cast<size_t>(size) < sizeof target) {
+        // What is behind the first link lies under its real name; a link there is remembered in its turn.
+        const std::string text(target, static_cast<size_t>(size));
+        if (!links_.try_emplace(prefix, text).second) return;
+        const std::string rest = end == std::string::npos ? "" : path.substr(end);
+        const std::string base = text.starts_with('/') ? "" : prefix.substr(0, prefix.rfind('/')) + "/";
+        if (text.find("..") == std::string::npos) remember_links(base + text + rest);
+        return;
+      }
+      if (end == std::string::npos) return;
+    }
+  }
+
+  Result<void> bind_all() {
+    for (const PathGrant& grant : view_.grants) {
+      if (covered(grant)) continue;
+      uint64_t attributes = kMountNoSetuid | kMountNoDevices;
+      if (grant.rights == PathRights::Read) attributes |= kMountReadOnly;
+      if (!grant.execute) attributes |= kMountNoExec;
+      if (auto bound = bind(grant.path, attributes); !bound) return bound;
+    }
+    return {};
+  }
+
+  /// Beneath another grant with the same rights: the outer one shows it.
+  [[nodiscard]] bool covered(const PathGrant& inner) const {
+    const PathGrant* nearest = nullptr;
+    for (const PathGrant& outer : view_.grants) {
+      if (&outer == &inner || !is_beneath(inner.path, outer.path)) continue;
+      if (nearest == nullptr || outer.path.size() > nearest->path.size()) nearest = &outer;
+    }
+    return nearest != nullptr && nearest->rights == inner.rights && nearest->execute == inner.execute;
+  }
+
+  Result<void> bind(const std::string& path, uint64_t attributes) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0)
+      return std::unexpected(error_from_errno("cannot grant the path", path));
+    if (path == "/")
+      return std::unexpected(Error{"cannot grant the path", "/", 0, "name the directories in it"});
+    MountStep step{MountStep::Kind::Bind, path.substr(1), path};
+    step.attributes = attributes;
+    step.is_directory = S_ISDIR(status.st_mode);
+    step.device = status.st_dev;
+    step.inode = status.st_ino;
+    view_.steps.push_back(std::move(step));
+    return {};
+  }
+
+  void devices() {
+    for (const char* path : kDevices) {
+      struct stat status {};
+      if (::stat(path, &status) != 0 || !S_ISCHR(status.st_mode)) continue;
+      MountStep step{MountStep::Kind::Bind, path + 1, path};
+      step.attributes = kMountNoSetuid | kMountNoExec;
+      step.is_directory = false;
+      step.device = status.st_dev;
+      step.inode = status.st_ino;
+      view_.steps.push_back(std::move(step));
+    }
+    if (!own_processes_) return;
+    for (const auto& [name, target] :
+         {std::pair{"dev/fd", "/proc/self/fd"}, std::pair{"dev/stdin", "/proc/self/fd/0"},
+          std::pair{"dev/stdout", "/proc/self/fd/1"}, std::pair{"dev/stderr", "/proc/self/fd/2"}}) {
+      view_.steps.push_back({MountStep::Kind::Link, name, target});
+    }
+  }
+
+  void temporary_files() {
+    if (!policy_.temporary_bytes()) return;
+    MountStep step{MountStep::Kind::TemporaryFiles, "tmp"};
+    // A file costs memory even when it is empty.
+    step.options = fmt::format("mode=1777,size={},nr_inodes={}", *policy_.temporary_bytes(),
+                               std::clamp<uint64_t>(*policy_.temporary_bytes() / 4096, 64, 65536));
+    step.attributes = kMountNoSetuid | kMountNoDevices | (policy_.may_start_programs() ? 0 : kMountNoExec);
+    step.access = policy_.may_start_programs() ? PathAccess::ReadWriteExecute : PathAccess::ReadWrite;
+    view_.steps.push_back(std::move(step));
+  }
+
+  const Policy& policy_;
+  const ProgramFile& program_;
+  bool own_processes_;
+  std::map<std::string, PathGrant> grants_;
+  std::map<std::string, std::string> links_;
+  FileView view_;
+};
+
+PathAccess access_of(const PathGrant& grant) {
+  if (grant.rights == PathRights::ReadWrite) {
+    return grant.execute ? PathAccess::ReadWriteExecute : PathAccess::ReadWrite;
+  }
+  return grant.execute ? PathAccess::ReadExecute : PathAccess::Read;
+}
+
+Result<void> add_rule(const LandlockRuleset& ruleset, int abi, const std::string& path, PathAccess access) {
+  const Descriptor file(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0)
+    return std::unexpected(error_from_errno("cannot grant the path", path));
+  if (LandlockRuleset::allow(ruleset.get(), abi, file.get(), S_ISDIR(status.st_mode), access) != 0) {
+    return std::unexpected(error_from_errno("cannot make a Landlock rule for", path));
+  }
+  return {};
+}
+
+}  // namespace
+
+bool is_beneath(const std::string& path, const std::string& directory) {
+  return path == directory || directory == "/" || path.starts_with(directory + "/");
+}
+
+Result<FileView> plan_file_view(const Policy& policy, const ProgramFile& program,
+                                const std::string& working_directory, bool own_processes) {
+  return Planner(policy, program, own_processes).plan(working_directory);
+}
+
+Result<void> add_landlock_rules(const LandlockRuleset& ruleset, int abi, const FileView& view) {
+  for (const PathGrant& grant : view.grants) {
+    if (auto added = add_rule(ruleset, abi, grant.path, access_of(grant)); !added) return added;
+  }
+  for (const char* path : kDevices) {
+    if (::access(path, F_OK) != 0) continue;
+    if (auto added = add_rule(ruleset, abi, path, PathAccess::Device); !added) return added;
+  }
+  return {};
+}
+
+}  // namespace vitrine::sandbox

@@ -1,0 +1,392 @@
+#include "sandbox/launch.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "sandbox/kernel_calls.h"
+#include "sandbox/usage.h"
+#include "sandbox/user_namespace.h"
+
+namespace vitrine::sandbox {
+namespace {
+
+/// Users that nobody is: as root every box gets one of its own, so that boxes cannot signal each other and
+/// RLIMIT_NPROC counts each by itself.
+uid_t new_box_user() {
+  constexpr uid_t kFirst = 0x60000000;
+  constexpr uid_t kCount = 0x10000000;
+  uid_t random = 0;
+  // Short requests are never cut (getrandom(2)); a number that is taken already would share its limits, no
+  // more.
+  CHECK(::getrandom(&random, sizeof random, 0) == sizeof random);
+  return kFirst + random % kCount;
+}
+
+constexpr int kSetupPatience = 30'000;  // milliseconds
+
+/// Blocks every signal while it lives: a handler of ours must not run in the child.
+class SignalBlock {
+ public:
+  SignalBlock() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalBlock() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalBlock(const SignalBlock&) = delete;
+  SignalBlock& operator=(const SignalBlock&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+Result<std::pair<Descriptor, Descriptor>> socket_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return std::unexpected(error_from_errno("cannot make", "a pair of sockets"));
+  }
+  return std::pair{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+Result<std::pair<Descriptor, Descriptor>> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(error_from_errno("cannot make", "a pipe"));
+  return std::pair{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+std::string search_path(const std::vector<std::string>& environment) {
+  for (const std::string& variable : environment) {
+    if (variable.starts_with("PATH=")) return variable.substr(5);
+  }
+  return "/usr/local/bin:/usr/bin:/bin";
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> result;
+  result.reserve(strings.size() + 1);
+  // execve(2) takes pointers to mutable strings and does not change them.
+  for (const std::string& text : strings) result.push_back(const_cast<char*>(text.c_str()));
+  result.push_back(nullptr);
+  return result;
+}
+
+bool writes_files(const Policy& policy) {
+  return policy.temporary_bytes() || std::ranges::any_of(policy.paths(), [](const PathGrant& grant) {
+           return grant.rights == PathRights::ReadWrite;
+         });
+}
+
+}  // namespace
+
+Launch::Launch(const Policy& policy, const SpawnRequest& request, const HostFeatures& features)
+    : policy_(policy), request_(request), features_(features), state_(std::make_unique<Child::State>()) {
+  for (const Mechanism mechanism : request.without) features_.remove(mechanism, "switched off for a test");
+  // Who is root needs no user namespace: the other namespaces come without, and root becomes another user.
+  if (!has(Mechanism::OtherUser) && !has(Mechanism::UserNamespace)) {
+    for (const Mechanism mechanism :
+         {Mechanism::MountNamespace, Mechanism::PidNamespace, Mechanism::NetworkNamespace,
+          Mechanism::IpcNamespace, Mechanism::UtsNamespace, Mechanism::CgroupNamespace,
+          Mechanism::TimeNamespace}) {
+      if (has(mechanism)) features_.remove(mechanism, "needs root or a user namespace");
+    }
+  }
+  if (!has(Mechanism::PidNamespace) || !has(Mechanism::MountNamespace)) {
+    features_.remove(Mechanism::ProcFileSystem, "needs a PID and a mount namespace");
+  }
+}
+
+bool Launch::uses_user_namespace() const {
+  return !has(Mechanism::OtherUser) && has(Mechanism::UserNamespace);
+}
+
+uint32_t Launch::rights() const {
+  uint32_t rights = right_bit(Right::Compute);
+  const bool dynamic = !program_.loader.empty();
+  if (dynamic || !policy_.paths().empty() || policy_.temporary_bytes() || !program_.script.empty()) {
+    rights |= right_bit(Right::Files);
+  }
+  if (writes_files(policy_)) rights |= right_bit(Right::ChangeFiles);
+  if (dynamic || policy_.may_start_programs()) rights |= right_bit(Right::MapFiles);
+  if (policy_.limits().processes > 1) rights |= right_bit(Right::Processes);
+  if (policy_.may_start_programs()) rights |= right_bit(Right::Programs);
+  if (policy_.may_map_executable()) rights |= right_bit(Right::ExecutableMemory);
+  if (policy_.may_use_loopback()) rights |= right_bit(Right::Loopback);
+  // Something else than the filter keeps it from others.
+  if (has(Mechanism::PidNamespace) || has(Mechanism::OtherUser) || features_.landlock_abi() >= 6) {
+    rights |= right_bit(Right::SignalOthers);
+  }
+  return rights;
+}
+
+Result<void> Launch::prepare() {
+  program_ = TRY(find_program(request_.arguments, search_path(request_.environment)));
+  const bool own_proc = has(Mechanism::ProcFileSystem);
+  view_ = TRY(plan_file_view(policy_, program_, request_.working_directory, own_proc));
+  assurances_ = assess(policy_, features_);
+  if (policy_.temporary_bytes() && !has(Mechanism::MountNamespace)) {
+    return std::unexpected(Error{"this host cannot give temporary files of their own", "", 0,
+                                 features_[Mechanism::MountNamespace].detail});
+  }
+  if (policy_.may_use_loopback() && !has(Mechanism::NetworkNamespace)) {
+    return std::unexpected(Error{"this host cannot give a loopback network of its own", "", 0,
+                                 features_[Mechanism::NetworkNamespace].detail});
+  }
+  return require_all(assurances_);
+}
+
+Result<Explanation> Launch::explain() {
+  if (auto prepared = prepare(); !prepared) return std::unexpected(prepared.error());
+  return Explanation{program_.path, std::move(view_.grants), std::move(assurances_)};
+}
+
+Result<void> Launch::make_filter() {
+  if (!has(Mechanism::SeccompFilter)) return {};
+  FilterSpec spec;
+  spec.rights = state_->rights;
+  plan_.listener = has(Mechanism::SeccompNotification);
+  const bool end = policy_.on_violation() == OnViolation::End;
+  spec.denied = plan_.listener ? DeniedCall::Notify : end ? DeniedCall::Kill : DeniedCall::Fail;
+  spec.largest_mapping = policy_.limits().memory;
+  spec.program_descriptor = program_descriptor(plan_.first_reserved);
+  spec.tell_paths = policy_.records_paths() && plan_.listener;
+  filter_ = TRY(Filter::compile(spec));
+  plan_.filter = &filter_;
+  return {};
+}
+
+Result<void> Launch::make_landlock() {
+  const int abi = features_.landlock_abi();
+  if (abi == 0) return {};
+  landlock_ = TRY(LandlockRuleset::create(abi, policy_.may_use_loopback()));
+  if (auto added = add_landlock_rules(landlock_, abi, view_); !added) return added;
+  plan_.landlock = landlock_.get();
+  plan_.landlock_abi = abi;
+  return {};
+}
+
+Result<void> Launch::make_cgroup() {
+  CgroupLimits limits;
+  // The first process counts as well.
+  if (policy_.limits().memory && has(Mechanism::CgroupMemory)) limits.memory = policy_.limits().memory;
+  if (policy_.limits().processes > 1 && has(Mechanism::CgroupProcesses))
+    limits.processes = policy_.limits().processes + 1;
+  limits.kill = policy_.limits().processes > 1 && has(Mechanism::CgroupKill);
+  if (!limits.memory && !limits.processes && !limits.kill) return {};
+  auto cgroup = Cgroup::create(limits);
+  if (!cgroup) {
+    missing_ = limits.kill     ? Mechanism::CgroupKill
+               : limits.memory ? Mechanism::CgroupMemory
+                               : Mechanism::CgroupProcesses;
+    return std::unexpected(cgroup.error());
+  }
+  state_->cgroup = *std::move(cgroup);
+  plan_.cgroup_entrances = state_->cgroup.entrances();
+  return {};
+}
+
+Result<void> Launch::make_descriptors() {
+  std::vector<DescriptorMove> moves;
+  for (const auto& [target, source] : request_.descriptors) {
+    if (target < 0 || static_cast<uint64_t>(target) >= policy_.limits().open_files) {
+      return std::unexpected(
+          Error{"no place for the descriptor", fmt::to_string(target), 0, "the limit of open files"});
+    }
+    moves.push_back({target, source});
+  }
+  for (int target = 0; target <= 2; ++target) {
+    if (std::ranges::find(moves, target, &DescriptorMove::target) != moves.end()) continue;
+    held_.emplace_back(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!held_.back()) return std::unexpected(error_from_errno("cannot open", "/dev/null"));
+    moves.push_back({target, held_.back().get()});
+  }
+  for (const int target : request_.counted) {
+    const auto move = std::ranges::find(moves, target, &DescriptorMove::target);
+    if (move == moves.end())
+      return std::unexpected(Error{"no such descriptor to count:", fmt::to_string(target)});
+    Descriptor to(::fcntl(move->source, F_DUPFD_CLOEXEC, 0));
+    if (!to)
+      return std::unexpected(error_from_errno("cannot duplicate descriptor", fmt::to_string(move->source)));
+    auto [reader, writer] = TRY(make_pipe());
+    ::fcntl(reader.get(), F_SETFL, O_NONBLOCK);
+    move->source = writer.get();
+    held_.push_back(std::move(writer));
+    state_->outputs.push_back({std::move(reader), std::move(to)});
+  }
+  std::ranges::sort(moves, {}, &DescriptorMove::target);
+  plan_.descriptors = std::move(moves);
+  return {};
+}
+
+void Launch::make_limits() {
+  const Limits& limits = policy_.limits();
+  const auto add = [&](int resource, uint64_t value) { plan_.limits.push_back({resource, {value, value}}); };
+  add(RLIMIT_CORE, 0);
+  add(RLIMIT_MSGQUEUE, 0);
+  add(RLIMIT_NOFILE, limits.open_files);
+  // Threads of the program and the first process share the count where the user is the box's own. Where it is
+  // not, the filter lets nobody fork, or the user's other processes would count.
+  if (has(Mechanism::OtherUser) || uses_user_namespace()) add(RLIMIT_NPROC, limits.processes + 1);
+  if (limits.output) add(RLIMIT_FSIZE, *limits.output);
+  if (limits.processor_time) {
+    // A second line, in whole seconds, behind the supervisor's.
+    const auto seconds =
+        static_cast<uint64_t>(std::chrono::ceil<std::chrono::seconds>(*limits.processor_time).count());
+    plan_.limits.push_back({RLIMIT_CPU, {seconds + 1, seconds + 2}});
+  }
+  if (limits.memory) {
+    // A second line behind the supervisor's samples: what is private and writable, touched or not. Twice the
+    // limit, so that programs that reserve more than they use run.
+    constexpr uint64_t kSlack = uint64_t{64} << 20;
+    add(RLIMIT_DATA, 2 * *limits.memory + kSlack);
+  }
+}
+
+void Launch::fill_plan() {
+  plan_.wait_for_maps = uses_user_namespace();
+  plan_.cgroup_namespace = has(Mechanism::CgroupNamespace);
+  plan_.host_name = has(Mechanism::UtsNamespace);
+  plan_.loopback = policy_.may_use_loopback();
+  plan_.time_namespace = has(Mechanism::TimeNamespace);
+  plan_.own_processes = state_->own_processes = has(Mechanism::PidNamespace);
+  if (has(Mechanism::MountNamespace)) plan_.mounts = std::move(view_.steps);
+  plan_.program = program_.file.get();
+  plan_.keyring = has(Mechanism::SessionKeyring);
+  if (has(Mechanism::OtherUser)) plan_.user = new_box_user();
+  plan_.deny_write_execute = has(Mechanism::DenyWriteExecute) && !policy_.may_map_executable();
+  plan_.working_directory = view_.working_directory;
+  plan_.arguments = pointers(program_.arguments);
+  plan_.environment = pointers(request_.environment);
+}
+
+unsigned long Launch::clone_flags() const {
+  unsigned long flags = CLONE_PIDFD | SIGCHLD;
+  if (uses_user_namespace()) flags |= CLONE_NEWUSER;
+  for (const auto& [mechanism, flag] :
+       {std::pair{Mechanism::MountNamespace, CLONE_NEWNS}, std::pair{Mechanism::PidNamespace, CLONE_NEWPID},
+        std::pair{Mechanism::NetworkNamespace, CLONE_NEWNET},
+        std::pair{Mechanism::IpcNamespace, CLONE_NEWIPC}, std::pair{Mechanism::UtsNamespace, CLONE_NEWUTS}}) {
+    if (has(mechanism)) flags |= static_cast<unsigned long>(flag);
+  }
+  return flags;
+}
+
+Result<void> Launch::clone() {
+  auto [setup, child_setup] = TRY(socket_pair());
+  auto [status, child_status] = TRY(socket_pair());
+  auto [child_lifeline, lifeline] = TRY(make_pipe());
+  plan_.setup = child_setup.get();
+  plan_.status = child_status.get();
+  plan_.lifeline = child_lifeline.get();
+  long pid = 0;
+  int pidfd = -1;
+  {
+    const SignalBlock block;
+    // The child must not hold the supervisor's ends: they would never be seen to close.
+    const int ours[] = {setup.get(), status.get(), lifeline.get()};
+    pid = clone_process(clone_flags(), &pidfd);
+    if (pid == 0) {
+      for (const int descriptor : ours) ::close(descriptor);
+      run_first_process(plan_);
+    }
+  }
+  if (pid < 0) {
+    namespaces_refused_ = true;
+    return std::unexpected(error_from_errno("cannot start a process", request_.arguments[0]));
+  }
+  state_->pid = static_cast<pid_t>(pid);
+  state_->pidfd.reset(pidfd);
+  state_->status = std::move(status);
+  state_->lifeline = std::move(lifeline);
+  setup_ = std::move(setup);
+  if (!plan_.wait_for_maps) return {};
+  const unsigned user = ::geteuid(), group = ::getegid();
+  if (!write_id_maps(state_->pid, user, user, group, group)) {
+    missing_ = Mechanism::UserNamespace;
+    return std::unexpected(error_from_errno("cannot map users into", "the user namespace"));
+  }
+  if (::send(setup_.get(), "", 1, MSG_NOSIGNAL) != 1)
+    return std::unexpected(error_from_errno("cannot start", "the box"));
+  return {};
+}
+
+Error Launch::setup_error(const SetupMessage& message) {
+  const StageText text = describe(message.stage);
+  missing_ = text.mechanism;
+  std::string object = message.stage == Stage::Execute ? program_.path : "";
+  if (plan_.mounts && message.index >= 0 && static_cast<size_t>(message.index) < plan_.mounts->size() &&
+      (message.stage == Stage::Mounts || message.stage == Stage::Processes)) {
+    object = "/" + (*plan_.mounts)[static_cast<size_t>(message.index)].target;
+  }
+  std::string advice;
+  if (message.stage == Stage::Execute && message.error == EACCES && plan_.user) {
+    advice = "the box runs as another user, to whom the program must be readable and executable: chmod o+rx";
+  }
+  return Error{text.text, std::move(object), message.error, std::move(advice)};
+}
+
+Result<void> Launch::hear() {
+  for (;;) {
+    pollfd waiting{setup_.get(), POLLIN, 0};
+    const int ready = ::poll(&waiting, 1, kSetupPatience);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return std::unexpected(Error{"the start takes too long:", program_.path, ETIMEDOUT});
+    SetupMessage message;
+    iovec part{&message, sizeof message};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    const ssize_t size = ::recvmsg(setup_.get(), &header, MSG_CMSG_CLOEXEC);
+    if (size == 0) break;  // Closed by execve.
+    if (size < 0) {
+      if (errno == EINTR) continue;
+      return std::unexpected(error_from_errno("cannot hear from", "the box"));
+    }
+    if (message.kind == SetupMessage::Kind::Failure) return std::unexpected(setup_error(message));
+    if (const cmsghdr* rights = CMSG_FIRSTHDR(&header);
+        rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
+      int listener = -1;
+      std::memcpy(&listener, CMSG_DATA(rights), sizeof listener);
+      state_->listener.reset(listener);
+    }
+  }
+  if (plan_.listener && !state_->listener)
+    return std::unexpected(Error{"the box ended while it was set up", program_.path});
+  return {};
+}
+
+Result<std::unique_ptr<Child::State>> Launch::start() {
+  if (auto prepared = prepare(); !prepared) return std::unexpected(prepared.error());
+  state_->policy = policy_;
+  state_->rights = rights();
+  plan_.first_reserved = static_cast<int>(policy_.limits().open_files);
+  for (const auto step :
+       {&Launch::make_cgroup, &Launch::make_landlock, &Launch::make_filter, &Launch::make_descriptors}) {
+    if (auto made = (this->*step)(); !made) return std::unexpected(made.error());
+  }
+  make_limits();
+  fill_plan();
+  state_->started = std::chrono::steady_clock::now();
+  if (auto cloned = clone(); !cloned) return std::unexpected(cloned.error());
+  held_.clear();
+  if (auto heard = hear(); !heard) return std::unexpected(heard.error());
+  state_->assurances = std::move(assurances_);
+  return std::move(state_);
+}
+
+}  // namespace vitrine::sandbox

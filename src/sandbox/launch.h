@@ -1,0 +1,55 @@
+// From a policy to running processes: prepares everything, clones, and hears whether it worked. Of this
+// folder only; see child.h.
+#pragma once
+
+#include "sandbox/child_setup.h"
+#include "sandbox/child_state.h"
+
+namespace vitrine::sandbox {
+
+class Launch {
+ public:
+  Launch(const Policy& policy, const SpawnRequest& request, const HostFeatures& features);
+
+  /// Finds program and paths, and judges the guarantees.
+  [[nodiscard]] Result<void> prepare();
+  [[nodiscard]] Result<Explanation> explain();
+  [[nodiscard]] Result<std::unique_ptr<Child::State>> start();
+
+  /// What failed was this mechanism, which the host was taken to have.
+  [[nodiscard]] std::optional<Mechanism> missing_mechanism() const { return missing_; }
+  /// A namespace could not be made: which, only a probe can say.
+  [[nodiscard]] bool namespaces_refused() const { return namespaces_refused_; }
+
+ private:
+  [[nodiscard]] bool has(Mechanism mechanism) const { return features_.has(mechanism); }
+  [[nodiscard]] bool uses_user_namespace() const;
+  [[nodiscard]] uint32_t rights() const;
+  [[nodiscard]] unsigned long clone_flags() const;
+  Result<void> make_filter();
+  Result<void> make_landlock();
+  Result<void> make_cgroup();
+  Result<void> make_descriptors();
+  void make_limits();
+  void fill_plan();
+  Result<void> clone();
+  Result<void> hear();
+  Error setup_error(const SetupMessage& message);
+
+  const Policy& policy_;
+  const SpawnRequest& request_;
+  HostFeatures features_;
+  ProgramFile program_;
+  FileView view_;
+  std::vector<Assurance> assurances_;
+  Filter filter_;
+  LandlockRuleset landlock_;
+  std::vector<Descriptor> held_;  ///< Ends that only the child needs.
+  SetupPlan plan_;
+  Descriptor setup_;
+  std::unique_ptr<Child::State> state_;
+  std::optional<Mechanism> missing_;
+  bool namespaces_refused_ = false;
+};
+
+}  // namespace vitrine::sandbox

@@ -1,0 +1,147 @@
+#include "sandbox/mount_steps.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "sandbox/kernel_calls.h"
+
+namespace vitrine::sandbox {
+namespace {
+
+constexpr size_t kMostSteps = 512;
+constexpr mode_t kDirectoryMode = 0755;
+
+/// Directories of every system; one of them is covered by the new root until that becomes the root.
+constexpr const char* kMountPoints[] = {"/tmp", "/usr", "/var", "/etc"};
+
+/// Makes the directories above `path` and, with `whole`, itself. Relative to the present directory.
+bool make_directories(const char* path, bool whole) {
+  char prefix[PATH_MAX];
+  const size_t size = std::strlen(path);
+  if (size >= sizeof prefix) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  std::memcpy(prefix, path, size + 1);
+  for (size_t i = 0; i <= size; ++i) {
+    if (path[i] != '/' && path[i] != '\0') continue;
+    if (path[i] == '\0' && !whole) return true;
+    prefix[i] = '\0';
+    struct stat status {};
+    if (::mkdir(prefix, kDirectoryMode) != 0 && ::stat(prefix, &status) != 0) return false;
+    prefix[i] = path[i];
+  }
+  return true;
+}
+
+bool make_file(const char* path) {
+  const int file = ::open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0444);
+  if (file >= 0) return ::close(file) == 0;
+  struct stat status {};
+  return ::stat(path, &status) == 0;  // Beneath another grant, read-only, it is there already.
+}
+
+/// A copy of the mount, detached; the file must be the one that was planned for.
+int open_source(const MountStep& step) {
+  const int tree = open_tree(AT_FDCWD, step.source.c_str(), kOpenTreeClone | kRecursive | O_CLOEXEC);
+  struct stat status {};
+  if (tree < 0 || ::fstat(tree, &status) != 0) return -1;
+  if (status.st_dev != step.device || status.st_ino != step.inode) {
+    errno = ESTALE;
+    return -1;
+  }
+  const MountAttributes attributes{step.attributes, 0, MS_PRIVATE, 0};
+  return mount_setattr(tree, "", AT_EMPTY_PATH | kRecursive, attributes) == 0 ? tree : -1;
+}
+
+bool attach(const MountStep& step, int tree) {
+  const char* target = step.target.c_str();
+  if (!make_directories(target, step.is_directory)) return false;
+  if (!step.is_directory && !make_file(target)) return false;
+  return move_mount(tree, "", AT_FDCWD, target, kMoveMountEmptyPath) == 0 && ::close(tree) == 0;
+}
+
+unsigned long mount_flags(uint64_t attributes) {
+  // The bits of mount_setattr and of mount(2) for these four are the same.
+  return static_cast<unsigned long>(attributes &
+                                    (kMountReadOnly | kMountNoSetuid | kMountNoDevices | kMountNoExec));
+}
+
+bool take(const MountStep& step, int tree) {
+  const char* target = step.target.c_str();
+  switch (step.kind) {
+    case MountStep::Kind::Directory: return make_directories(target, true);
+    case MountStep::Kind::Link:
+      return make_directories(target, false) &&
+             (::symlink(step.source.c_str(), target) == 0 || errno == EEXIST || errno == EROFS);
+    case MountStep::Kind::Bind: return attach(step, tree);
+    case MountStep::Kind::TemporaryFiles:
+      return make_directories(target, true) &&
+             ::mount("tmpfs", target, "tmpfs", mount_flags(step.attributes), step.options.c_str()) == 0;
+    case MountStep::Kind::Processes:
+      return make_directories(target, true) &&
+             ::mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+                     "hidepid=2,subset=pid") == 0;
+  }
+  return false;
+}
+
+bool allow_by_landlock(int landlock, int abi, const char* path, PathAccess access) {
+  if (landlock < 0) return true;
+  const int file = ::open(path, O_PATH | O_CLOEXEC);
+  return file >= 0 && LandlockRuleset::allow(landlock, abi, file, true, access) == 0 && ::close(file) == 0;
+}
+
+bool enter_new_root() {
+  for (const char* point : kMountPoints) {
+    if (::mount("tmpfs", point, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=4m") == 0) {
+      return ::chdir(point) == 0;
+    }
+  }
+  return false;
+}
+
+/// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is taken off.
+bool leave_old_root() {
+  if (pivot_root(".", ".") != 0 || ::umount2(".", MNT_DETACH) != 0 || ::chdir("/") != 0) return false;
+  return mount_setattr(AT_FDCWD, "/", 0, {kMountReadOnly, 0, 0, 0}) == 0;
+}
+
+}  // namespace
+
+MountFailure take_mount_steps(const std::vector<MountStep>& steps, int landlock, int landlock_abi) {
+  int trees[kMostSteps];
+  if (steps.size() > kMostSteps) return {E2BIG, -1, false};
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return {errno, -1, false};
+  // All sources before anything is covered.
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (steps[i].kind != MountStep::Kind::Bind) continue;
+    trees[i] = open_source(steps[i]);
+    if (trees[i] < 0) return {errno, static_cast<int>(i), false};
+  }
+  if (!enter_new_root()) return {errno, -1, false};
+  for (size_t i = 0; i < steps.size(); ++i) {
+    if (!take(steps[i], trees[i])) {
+      return {errno, static_cast<int>(i), steps[i].kind == MountStep::Kind::Processes};
+    }
+  }
+  if (!leave_old_root()) return {errno, -1, false};
+  if (!allow_by_landlock(landlock, landlock_abi, "/", PathAccess::List)) return {errno, -1, false};
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const bool proc = steps[i].kind == MountStep::Kind::Processes;
+    if (!proc && !steps[i].access) continue;
+    if (::chdir("/") != 0 || !allow_by_landlock(landlock, landlock_abi, steps[i].target.c_str(),
+                                                steps[i].access.value_or(PathAccess::Read))) {
+      return {errno, static_cast<int>(i), proc};
+    }
+  }
+  return {};
+}
+
+}  // namespace vitrine::sandbox

@@ -1,0 +1,94 @@
+#include "sandbox/usage.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/descriptor.h"
+
+namespace vitrine::sandbox {
+namespace {
+
+std::string read_file(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return {};
+  std::string text;
+  char part[4096];
+  for (ssize_t size; (size = ::read(file.get(), part, sizeof part)) > 0;)
+    text.append(part, static_cast<size_t>(size));
+  return text;
+}
+
+/// Children are listed by the thread that made them.
+std::vector<pid_t> children_of(pid_t pid) {
+  std::vector<pid_t> children;
+  const std::string tasks = fmt::format("/proc/{}/task", pid);
+  const std::unique_ptr<DIR, decltype([](DIR* stream) { ::closedir(stream); })> directory(
+      ::opendir(tasks.c_str()));
+  if (!directory) return children;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    if (entry->d_name[0] == '.') continue;
+    const std::string text = read_file(fmt::format("{}/{}/children", tasks, entry->d_name));
+    for (const char* position = text.data(); position < text.data() + text.size();) {
+      pid_t child = 0;
+      const auto [end, error] = std::from_chars(position, text.data() + text.size(), child);
+      if (error == std::errc()) children.push_back(child);
+      position = end + 1;
+    }
+  }
+  return children;
+}
+
+/// proc_pid_stat(5): fields 14 to 17 are utime, stime, cutime, cstime; field 24 is rss in pages. The name in
+/// parentheses may contain anything.
+void add_process(pid_t pid, TreeUsage& usage) {
+  const std::string text = read_file(fmt::format("/proc/{}/stat", pid));
+  const size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return;
+  uint64_t ticks = 0, pages = 0;
+  unsigned field = 2;
+  for (size_t position = name_end + 1; position < text.size() && field < 24;) {
+    position = text.find_first_not_of(' ', position);
+    if (position == std::string::npos) break;
+    const size_t end = std::min(text.find(' ', position), text.size());
+    ++field;
+    uint64_t value = 0;
+    std::from_chars(text.data() + position, text.data() + end, value);
+    if (field >= 14 && field <= 17) ticks += value;
+    if (field == 24) pages = value;
+    position = end;
+  }
+  static const auto ticks_per_second = static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+  static const auto page_size = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  usage.processor_time += std::chrono::nanoseconds(ticks * 1'000'000'000 / ticks_per_second);
+  usage.memory += pages * page_size;
+  ++usage.processes;
+}
+
+}  // namespace
+
+TreeUsage measure_descendants(pid_t root) {
+  TreeUsage usage;
+  std::vector<pid_t> waiting = children_of(root);
+  // A tree that grows while it is read: bounded.
+  constexpr unsigned kMost = 10'000;
+  while (!waiting.empty() && usage.processes < kMost) {
+    const pid_t pid = waiting.back();
+    waiting.pop_back();
+    add_process(pid, usage);
+    const std::vector<pid_t> children = children_of(pid);
+    waiting.insert(waiting.end(), children.begin(), children.end());
+  }
+  return usage;
+}
+
+}  // namespace vitrine::sandbox
