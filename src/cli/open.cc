@@ -231,6 +231,16 @@ Result<OpenedMachine> open_machine(const RunOptions& options) {
   config.endpoints = std::move(characters.endpoints);
   config.serial_ports = std::move(characters.serial_ports);
   config.debug_consoles = std::move(characters.debug_consoles);
+  for (size_t i = 0; i < options.virtio.size(); ++i) {
+    const VirtioOptions& device = options.virtio[i];
+    config.virtio.push_back({.id = device.id,
+                             .type = device.type,
+                             .interfaces = device.interfaces,
+                             .interrupts = device.interrupts,
+                             .drive = device.drive,
+                             .serial = device.serial,
+                             .endpoint = characters.virtio[i]});
+  }
   config.monitor = characters.monitor;
   config.gdb = characters.gdb;
   opened.terminal = characters.terminal;

@@ -104,6 +104,10 @@ class Opener {
       const auto endpoint = TRY(open(console.device, fmt::format("debugcon{}", i)));
       if (endpoint) opened_.debug_consoles.push_back({console.port.value_or(0xe9), *endpoint});
     }
+    for (size_t i = 0; i < options_.virtio.size(); ++i) {
+      const auto& console = options_.virtio[i].console;
+      opened_.virtio.push_back(console ? TRY(open(*console, fmt::format("virtconsole{}", i))) : std::nullopt);
+    }
     if (options_.monitor) {
       const auto endpoint = TRY(open(*options_.monitor, "monitor"));
       if (options_.monitor->kind != Kind::Null) opened_.monitor = endpoint ? endpoint : opened_.monitor;

@@ -16,6 +16,7 @@ struct OpenedCharacters {
   std::vector<machine::CharacterEndpoint> endpoints;
   std::vector<std::optional<machine::EndpointIndex>> serial_ports;
   std::vector<machine::DebugConsoleConfig> debug_consoles;
+  std::vector<std::optional<machine::EndpointIndex>> virtio;  ///< One for each of RunOptions::virtio.
   std::optional<machine::EndpointIndex> monitor;
   std::optional<machine::EndpointIndex> gdb;
 

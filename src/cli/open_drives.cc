@@ -89,6 +89,7 @@ std::string drive_id(const DriveOptions& drive) {
   if (!drive.id.empty()) return drive.id;
   const unsigned index = drive.index.value_or(0);
   if (drive.interface == DriveInterface::Floppy) return fmt::format("floppy{}", index);
+  if (drive.interface == DriveInterface::Virtio) return fmt::format("virtio{}", index);
   return fmt::format("ide{}-{}{}", index / 2, drive.media == Media::Cdrom ? "cd" : "hd", index % 2);
 }
 

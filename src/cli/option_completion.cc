@@ -17,12 +17,14 @@ using machine::Media;
 
 constexpr unsigned kIdePlaces = 4;
 constexpr unsigned kFloppyPlaces = 2;
+constexpr unsigned kVirtioPlaces = 29;
 constexpr unsigned kCdromPlace = 2;
 
 std::string place_name(DriveInterface interface, unsigned index) {
   static constexpr std::array<std::string_view, kIdePlaces> kNames = {"primary master", "primary slave",
                                                                       "secondary master", "secondary slave"};
   if (interface == DriveInterface::Floppy) return fmt::format("floppy index {}", index);
+  if (interface == DriveInterface::Virtio) return fmt::format("virtio index {}", index);
   return fmt::format("IDE index {}, the {}", index, kNames[index]);
 }
 
@@ -45,10 +47,19 @@ Result<void> check_places_taken_once(const RunOptions& options) {
   return {};
 }
 
+unsigned places_of(DriveInterface interface) {
+  switch (interface) {
+    case DriveInterface::Ide: return kIdePlaces;
+    case DriveInterface::Floppy: return kFloppyPlaces;
+    case DriveInterface::Virtio: return kVirtioPlaces;
+  }
+  return 0;
+}
+
 Result<void> place_drives(RunOptions& options) {
   if (auto once = check_places_taken_once(options); !once) return once;
   for (DriveOptions& drive : options.drives) {
-    const unsigned places = drive.interface == DriveInterface::Ide ? kIdePlaces : kFloppyPlaces;
+    const unsigned places = places_of(drive.interface);
     for (unsigned index = 0; index < places && !drive.index; ++index) {
       if (drive_at(options, drive.interface, index) == nullptr) drive.index = index;
     }
@@ -79,12 +90,51 @@ void add_default_drives(RunOptions& options) {
   if (!has_floppy) add(DriveInterface::Floppy, 0, Media::Disk);
 }
 
+/// The if=none drive that a device names, which no other device may have.
+Result<size_t> find_drive(const RunOptions& options, const VirtioOptions& device) {
+  for (const VirtioOptions& other : options.virtio) {
+    if (&other == &device) break;
+    if (other.drive_id != device.drive_id) continue;
+    return std::unexpected(Error{"the -drive is in two devices:", device.drive_id});
+  }
+  for (size_t i = 0; i < options.drives.size(); ++i) {
+    if (options.drives[i].for_device && options.drives[i].id == device.drive_id) return i;
+  }
+  return std::unexpected(
+      Error{fmt::format("{}: no -drive with if=none has the id", device.option), device.drive_id});
+}
+
+Result<void> connect_virtio(RunOptions& options) {
+  if (!options.virtio.empty() && options.type == machine::MachineType::IsaPc) {
+    return std::unexpected(
+        Error{"virtio devices need a PCI bus, which -machine isapc has not:", options.virtio[0].option});
+  }
+  if (options.virtio.size() > kVirtioPlaces) {
+    return std::unexpected(Error{"too many virtio devices:", fmt::format("{}", options.virtio.size()), 0,
+                                 fmt::format("the PCI bus has room for {}", kVirtioPlaces)});
+  }
+  for (VirtioOptions& device : options.virtio) {
+    if (!device.drive_id.empty()) device.drive = TRY(find_drive(options, device));
+  }
+  for (const DriveOptions& drive : options.drives) {
+    const auto names = [&](const VirtioOptions& device) { return device.drive_id == drive.id; };
+    if (drive.for_device && std::ranges::none_of(options.virtio, names)) {
+      return std::unexpected(Error{"-drive with if=none, but no -device has drive =", drive.id, 0,
+                                   "add -device virtio-blk-pci,drive=" + drive.id});
+    }
+  }
+  return {};
+}
+
 /// Everything that a character device is used for, in the order of the command line's kinds.
 std::vector<CharacterOptions*> character_users(RunOptions& options) {
   std::vector<CharacterOptions*> users;
-  users.reserve(options.serials.size() + options.debug_consoles.size() + 2);
+  users.reserve(options.serials.size() + options.debug_consoles.size() + options.virtio.size() + 2);
   for (CharacterOptions& serial : options.serials) users.push_back(&serial);
   for (DebugConsoleOptions& console : options.debug_consoles) users.push_back(&console.device);
+  for (VirtioOptions& device : options.virtio) {
+    if (device.console) users.push_back(&*device.console);
+  }
   if (options.monitor) users.push_back(&*options.monitor);
   if (options.gdb) users.push_back(&*options.gdb);
   return users;
@@ -192,6 +242,7 @@ Result<void> complete_run_options(RunOptions& options) {
   }
   if (auto checked = check_rtc(options); !checked) return checked;
   if (auto placed = place_drives(options); !placed) return placed;
+  if (auto connected = connect_virtio(options); !connected) return connected;
   if (auto checked = check_references(options); !checked) return checked;
   if (auto checked = check_consoles(options); !checked) return checked;
   note_shadow(options);

@@ -33,7 +33,13 @@ Result<void> set_interface(DriveOptions& drive, PropertyList& properties) {
     drive.interface = DriveInterface::Floppy;
     return {};
   }
-  return std::unexpected(Error{"-drive: not supported: if =", name, 0, "there are ide and floppy"});
+  if (name == "virtio" || name == "none") {
+    drive.interface = DriveInterface::Virtio;
+    drive.for_device = name == "none";
+    return {};
+  }
+  return std::unexpected(
+      Error{"-drive: not supported: if =", name, 0, "there are ide, floppy, virtio and none"});
 }
 
 Result<void> set_media(DriveOptions& drive, PropertyList& properties) {
@@ -45,6 +51,10 @@ Result<void> set_media(DriveOptions& drive, PropertyList& properties) {
   }
   if (drive.interface == DriveInterface::Floppy && drive.media == Media::Cdrom) {
     return std::unexpected(Error{"-drive: a floppy drive takes no CD-ROM", drive.file});
+  }
+  if (drive.interface == DriveInterface::Virtio && drive.media == Media::Cdrom) {
+    return std::unexpected(Error{"-drive: a virtio disk is no CD-ROM drive", drive.file, 0,
+                                 "use if=ide, or readonly=on for a disk that is not written to"});
   }
   return {};
 }
@@ -61,7 +71,11 @@ Result<void> set_format(DriveOptions& drive, PropertyList& properties) {
 }
 
 Result<void> set_index(DriveOptions& drive, PropertyList& properties) {
-  const uint64_t most = drive.interface == DriveInterface::Floppy ? 1 : 3;
+  // Virtio disks are in the order in which they are named; a number only keeps others from having it.
+  constexpr uint64_t kMostVirtio = 28;
+  const uint64_t most = drive.interface == DriveInterface::Floppy   ? 1
+                        : drive.interface == DriveInterface::Virtio ? kMostVirtio
+                                                                    : 3;
   const auto index = TRY(properties.take_number("index", most));
   const auto bus = TRY(properties.take_number("bus", 1));
   const auto unit = TRY(properties.take_number("unit", 1));
@@ -118,13 +132,22 @@ Result<void> option_drive(RunOptions& options, std::string_view argument) {
       !left) {
     return left;
   }
-  if (drive.file.empty() && drive.interface == DriveInterface::Ide && drive.media == Media::Disk) {
+  if (drive.file.empty() && drive.interface != DriveInterface::Floppy && drive.media == Media::Disk) {
     return std::unexpected(Error{"-drive: a hard disk needs file=", ""});
+  }
+  if (drive.for_device && drive.id.empty()) {
+    return std::unexpected(Error{"-drive: if=none needs id=, which a -device names", drive.file});
   }
   if (drive.read_only && drive.interface == DriveInterface::Ide && drive.media == Media::Disk &&
       !drive.snapshot.value_or(false)) {
     options.notes.push_back(fmt::format(
         "'{}' is read-only, which an IDE disk cannot tell its guest: writes will fail", drive.file));
+  }
+  if (drive.interface == DriveInterface::Virtio && !drive.for_device) {
+    VirtioOptions disk;
+    disk.option = "-drive";
+    disk.drive = options.drives.size();
+    options.virtio.push_back(std::move(disk));
   }
   options.drives.push_back(std::move(drive));
   return {};

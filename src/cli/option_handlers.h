@@ -1,6 +1,7 @@
 // The handlers of the option table, by subject. Each takes one option's argument into RunOptions.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "cli/options.h"
@@ -25,6 +26,15 @@ OptionHandler option_serial, option_parallel, option_debugcon, option_monitor, o
 // option_running.cc
 OptionHandler option_rtc, option_clock, option_icount, option_nodefaults, option_no_reboot, option_stats,
     option_no_shutdown, option_paused, option_log, option_log_file, option_pidfile, option_nothing;
+
+// option_virtio.cc
+class PropertyList;
+/// Whether -device's driver is one of virtio's.
+[[nodiscard]] bool is_virtio_device(std::string_view driver);
+[[nodiscard]] Result<void> add_virtio_device(RunOptions& options, std::string_view driver,
+                                             PropertyList& properties);
+/// One line each, for -device help.
+[[nodiscard]] std::string virtio_help();
 
 /// A character device in the spelling of -serial: "stdio", "file:x", "tcp::4444,server,nowait".
 [[nodiscard]] Result<CharacterOptions> parse_character_device(std::string_view option, std::string_view text);

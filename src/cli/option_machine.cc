@@ -289,11 +289,13 @@ Result<void> option_device(RunOptions& options, std::string_view argument) {
   if (driver == "help" || driver == "?") {
     options.information =
         "isa-debug-exit,iobase=PORT,iosize=N    ends Vitrine with status (value << 1) | 1\n"
-        "isa-debugcon,iobase=PORT,chardev=ID    writes what the guest sends to a port\n";
+        "isa-debugcon,iobase=PORT,chardev=ID    writes what the guest sends to a port\n" +
+        virtio_help();
     return {};
   }
   if (driver == "isa-debug-exit") return add_debug_exit(options, properties);
   if (driver == "isa-debugcon") return add_debug_console(options, properties);
+  if (is_virtio_device(driver)) return add_virtio_device(options, driver, properties);
   return std::unexpected(unsupported("-device", driver, "-device help lists the devices"));
 }
 

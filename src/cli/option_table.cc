@@ -17,7 +17,7 @@ constexpr Option kOptions[] = {
     {"m", "SIZE", Machine, "memory: 512 (megabytes), 512M, 1G (default 128M)", option_memory},
     {"vga", "std|none", Machine, "the display adapter", option_vga},
     {"no-acpi", "", Machine, "no ACPI tables", option_no_acpi},
-    {"device", "DEVICE", Machine, "isa-debug-exit or isa-debugcon; 'help' lists their properties",
+    {"device", "DEVICE", Machine, "virtio-blk-pci, isa-debug-exit …; 'help' lists them and their properties",
      option_device},
     {"global", "isa-debugcon.iobase=PORT", Machine, "port of the debug console", option_global},
     {"name", "NAME", Machine, "name of the machine", option_name},
@@ -40,7 +40,7 @@ constexpr Option kOptions[] = {
     {"fw_cfg", "NAME,file=FILE|string=TEXT", Boot, "a file for the firmware", option_fw_cfg},
 
     {"drive", "file=FILE[,PROPERTY…]", Drives,
-     "if=ide|floppy, index=N, media=disk|cdrom, snapshot=on, readonly=on", option_drive},
+     "if=ide|floppy|virtio|none, id=ID, index=N, media=cdrom, snapshot=on, readonly=on", option_drive},
     {"hda", "FILE", Drives, "first hard disk; also a FILE without an option", option_hda},
     {"hdb", "FILE", Drives, "second hard disk", option_hdb},
     {"hdc", "FILE", Drives, "third hard disk, in the CD-ROM's place", option_hdc},

@@ -41,7 +41,21 @@ struct DriveOptions {
   machine::Media media = machine::Media::Disk;
   std::optional<bool> snapshot;
   bool read_only = false;
-  bool raw_given = false;  ///< format=raw: do not look for other formats.
+  bool raw_given = false;   ///< format=raw: do not look for other formats.
+  bool for_device = false;  ///< if=none: some -device names its id.
+};
+
+/// A virtio device, in the order of the command line.
+struct VirtioOptions {
+  std::string option;  ///< "-device virtio-blk-pci", "-drive", for messages.
+  std::string id;
+  devices::VirtioId type = devices::VirtioId::Block;
+  devices::VirtioInterfaces interfaces = devices::VirtioInterfaces::Both;
+  machine::Interrupts interrupts = machine::Interrupts::Messages;
+  std::string drive_id;  ///< Block: the -drive's with if=none…
+  size_t drive = 0;      ///< …or, if empty, and when all is complete: index into RunOptions::drives.
+  std::string serial;
+  std::optional<CharacterOptions> console;  ///< Console.
 };
 
 struct ModuleOptions {
@@ -98,6 +112,7 @@ struct RunOptions {
 
   std::vector<DriveOptions> drives;
   bool snapshot = false;
+  std::vector<VirtioOptions> virtio;
 
   std::vector<CharacterOptions> chardevs;
   std::vector<CharacterOptions> serials;

@@ -207,7 +207,7 @@ TEST(Options, DriveRefusals) {
   EXPECT_THAT(refusal({"-hdc", "a", "-cdrom", "b"}), HasSubstr("secondary master"));
   EXPECT_THAT(refusal({"a", "b"}), HasSubstr("'a' and the disk image 'b'"));
   EXPECT_THAT(refusal({"-drive", "file=a,format=qcow2"}), HasSubstr("qemu-img convert"));
-  EXPECT_THAT(refusal({"-drive", "file=a,if=virtio"}), HasSubstr("'virtio'"));
+  EXPECT_THAT(refusal({"-drive", "file=a,if=scsi"}), HasSubstr("'scsi'"));
   EXPECT_THAT(refusal({"-drive", "file=a,index=4"}), HasSubstr("0 to 3"));
   EXPECT_THAT(refusal({"-drive", "file=a,if=floppy,index=2"}), HasSubstr("0 to 1"));
   EXPECT_THAT(refusal({"-drive", "file=a,media=tape"}), HasSubstr("'tape'"));
@@ -216,6 +216,51 @@ TEST(Options, DriveRefusals) {
   EXPECT_THAT(refusal({"-drive", "format=raw"}), HasSubstr("needs file="));
   EXPECT_THAT(refusal({"-drive", "file=a,snapshot=perhaps"}), HasSubstr("on or off"));
   EXPECT_THAT(refusal({"-hda", ""}), HasSubstr("names no file"));
+}
+
+TEST(Options, VirtioDisks) {
+  const RunOptions options =
+      parsed({"-nodefaults", "-device", "virtio-blk-pci,drive=x,serial=abc,disable-legacy=on", "-drive",
+              "file=a,if=virtio", "-drive", "file=b,if=none,id=x", "-hda", "c"});
+  ASSERT_EQ(options.virtio.size(), 2u);
+  EXPECT_EQ(options.virtio[0].drive, 1u);
+  EXPECT_EQ(options.virtio[0].serial, "abc");
+  EXPECT_EQ(options.virtio[0].interfaces, devices::VirtioInterfaces::Modern);
+  EXPECT_EQ(options.virtio[1].drive, 0u);
+  EXPECT_EQ(options.virtio[1].interfaces, devices::VirtioInterfaces::Both);
+  EXPECT_EQ(options.drives[0].interface, machine::DriveInterface::Virtio);
+  EXPECT_EQ(options.drives[2].index, 0u) << "no IDE place is taken by them";
+  const auto device = [](std::string_view text) {
+    return parsed({"-drive", "file=b,if=none,id=x", "-device", text}).virtio.at(0);
+  };
+  EXPECT_EQ(device("virtio-blk-pci-non-transitional,drive=x").interfaces, devices::VirtioInterfaces::Modern);
+  EXPECT_EQ(device("virtio-blk,drive=x,disable-modern=on").interfaces, devices::VirtioInterfaces::Legacy);
+  EXPECT_EQ(device("virtio-blk-pci,drive=x,disable-legacy=auto").interfaces, devices::VirtioInterfaces::Both);
+  EXPECT_EQ(device("virtio-blk-pci,drive=x,vectors=0").interrupts, machine::Interrupts::Pin);
+  EXPECT_EQ(device("virtio-blk-pci,drive=x").interrupts, machine::Interrupts::Messages);
+}
+
+TEST(Options, VirtioRefusals) {
+  const auto device = [](std::string_view text) {
+    return refusal({"-drive", "file=b,if=none,id=x", "-device", text});
+  };
+  EXPECT_THAT(device("virtio-blk-pci"), HasSubstr("needs drive="));
+  EXPECT_THAT(device("virtio-blk-pci,drive=y"), HasSubstr("'y'"));
+  EXPECT_THAT(device("virtio-blk-pci,drive=x,disable-legacy=on,disable-modern=on"), HasSubstr("no driver"));
+  EXPECT_THAT(device("virtio-blk-pci,drive=x,disable-legacy=perhaps"), HasSubstr("'perhaps'"));
+  EXPECT_THAT(device("virtio-blk-pci,drive=x,serial=123456789012345678901"), HasSubstr("20 characters"));
+  EXPECT_THAT(device("virtio-blk-pci,drive=x,size=3"), HasSubstr("'size'"));
+  EXPECT_THAT(device("virtio-net-pci"), HasSubstr("'virtio-net-pci'"));
+  EXPECT_THAT(refusal({"-drive", "file=b,if=none,id=x"}), HasSubstr("no -device has drive ="));
+  EXPECT_THAT(refusal({"-drive", "file=b,if=none"}), HasSubstr("needs id="));
+  EXPECT_THAT(refusal({"-drive", "if=virtio"}), HasSubstr("needs file="));
+  EXPECT_THAT(refusal({"-drive", "file=b,if=virtio,media=cdrom"}), HasSubstr("readonly=on"));
+  EXPECT_THAT(refusal({"-M", "isapc", "-drive", "file=b,if=virtio"}), HasSubstr("isapc"));
+  EXPECT_THAT(refusal({"-drive", "file=b,if=none,id=x", "-device", "virtio-blk,drive=x", "-device",
+                       "virtio-blk,drive=x"}),
+              HasSubstr("in two devices"));
+  EXPECT_THAT(refusal({"-drive", "file=a,if=virtio,index=3", "-drive", "file=b,if=virtio,index=3"}),
+              HasSubstr("virtio index 3"));
 }
 
 TEST(Options, Kernel) {

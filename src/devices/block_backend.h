@@ -21,6 +21,24 @@ class BlockBackend {
   [[nodiscard]] virtual Result<void> read(uint64_t offset, std::span<uint8_t> data) = 0;
   /// Fails on a read-only image, past the end, and when the host's disk is full.
   [[nodiscard]] virtual Result<void> write(uint64_t offset, std::span<const uint8_t> data) = 0;
+  /// The same for pieces that lie one behind the other on the disk. To be overridden where the host can do it
+  /// in one go.
+  [[nodiscard]] virtual Result<void> read_pieces(uint64_t offset,
+                                                 std::span<const std::span<uint8_t>> pieces) {
+    for (const std::span<uint8_t> piece : pieces) {
+      if (auto done = read(offset, piece); !done) return done;
+      offset += piece.size();
+    }
+    return {};
+  }
+  [[nodiscard]] virtual Result<void> write_pieces(uint64_t offset,
+                                                  std::span<const std::span<const uint8_t>> pieces) {
+    for (const std::span<const uint8_t> piece : pieces) {
+      if (auto done = write(offset, piece); !done) return done;
+      offset += piece.size();
+    }
+    return {};
+  }
   /// Returns when everything written is durable (fdatasync).
   [[nodiscard]] virtual Result<void> flush() = 0;
 };

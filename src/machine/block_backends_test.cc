@@ -50,6 +50,33 @@ TEST(ImageFile, PastTheEndReadsAsZerosAndCannotBeWritten) {
   EXPECT_EQ(read(*image, ~uint64_t{0} - 100, 4), (std::vector<uint8_t>{0, 0, 0, 0}));
 }
 
+TEST(ImageFile, ManyPiecesInOneGo) {
+  constexpr size_t kPieces = 600;
+  auto image = ImageFile::create(memory_file(kPieces * 8), "test", ImageFile::Access::ReadWrite).value();
+  std::vector<uint8_t> bytes(kPieces * 10);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  std::vector<std::span<const uint8_t>> from;
+  for (size_t i = 0; i < kPieces; ++i) from.push_back(std::span(bytes).subspan(i * 10, i % 3 * 8));
+  EXPECT_TRUE(image->write_pieces(0, from));
+  EXPECT_FALSE(image->write_pieces(1, from)) << "past the end";
+  EXPECT_TRUE(image->write_pieces(0, from));
+  // Read in other pieces, the last of which is beyond the end.
+  std::vector<uint8_t> data(kPieces * 8 + 100, 0xee);
+  std::vector<std::span<uint8_t>> to;
+  for (size_t at = 0; at < data.size(); at += 50) {
+    to.push_back(std::span(data).subspan(at, std::min<size_t>(50, data.size() - at)));
+  }
+  EXPECT_TRUE(image->read_pieces(0, to));
+  size_t at = 0;
+  for (const auto& piece : from) {
+    EXPECT_TRUE(std::equal(piece.begin(), piece.end(), data.begin() + static_cast<std::ptrdiff_t>(at)));
+    at += piece.size();
+  }
+  EXPECT_EQ(at, kPieces * 8);
+  EXPECT_EQ(data.back(), 0);
+  EXPECT_EQ(data[at], 0);
+}
+
 TEST(ImageFile, ReadOnlyRefusesWrites) {
   auto image = ImageFile::create(memory_file(512), "cd.iso", ImageFile::Access::ReadOnly).value();
   const std::array<uint8_t, 1> data = {1};

@@ -3,9 +3,11 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 namespace vitrine::machine {
@@ -66,6 +68,63 @@ Result<void> ImageFile::write(uint64_t offset, std::span<const uint8_t> data) {
     done += static_cast<size_t>(count);
   }
   return {};
+}
+
+namespace {
+
+// What goes into one system call; Linux takes 1024 (IOV_MAX).
+constexpr size_t kMostPieces = 256;
+
+/// Calls `move(offset, vector)` with as many pieces at a time as a system call takes, and `move_piece` for
+/// each of those that the call has not moved to the end.
+template <typename Piece, typename Move, typename MovePiece>
+Result<void> move_pieces(uint64_t offset, std::span<const Piece> pieces, Move move, MovePiece move_piece) {
+  std::array<iovec, kMostPieces> vector{};
+  while (!pieces.empty()) {
+    const size_t count = std::min(pieces.size(), kMostPieces);
+    for (size_t i = 0; i < count; ++i) {
+      vector[i] = {const_cast<uint8_t*>(pieces[i].data()), pieces[i].size()};
+    }
+    uint64_t moved = move(offset, std::span(vector).first(count));
+    for (const Piece& piece : pieces.first(count)) {
+      if (moved >= piece.size()) {
+        moved -= piece.size();
+      } else {
+        if (auto done = move_piece(offset + moved, piece.subspan(moved)); !done) return done;
+        moved = 0;
+      }
+      offset += piece.size();
+    }
+    pieces = pieces.subspan(count);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> ImageFile::read_pieces(uint64_t offset, std::span<const std::span<uint8_t>> pieces) {
+  const auto move = [this](uint64_t at, std::span<const iovec> vector) {
+    const ssize_t count =
+        ::preadv(file_.get(), vector.data(), static_cast<int>(vector.size()), static_cast<off_t>(at));
+    return static_cast<uint64_t>(std::max<ssize_t>(count, 0));
+  };
+  return move_pieces(offset, pieces, move,
+                     [this](uint64_t at, std::span<uint8_t> piece) { return read(at, piece); });
+}
+
+Result<void> ImageFile::write_pieces(uint64_t offset, std::span<const std::span<const uint8_t>> pieces) {
+  uint64_t bytes = 0;
+  for (const auto& piece : pieces) bytes += piece.size();
+  const bool inside = !read_only() && offset <= size_ && bytes <= size_ - offset;
+  const auto move = [this, inside](uint64_t at, std::span<const iovec> vector) -> uint64_t {
+    // What write() refuses, it says why.
+    if (!inside) return 0;
+    const ssize_t count =
+        ::pwritev(file_.get(), vector.data(), static_cast<int>(vector.size()), static_cast<off_t>(at));
+    return static_cast<uint64_t>(std::max<ssize_t>(count, 0));
+  };
+  return move_pieces(offset, pieces, move,
+                     [this](uint64_t at, std::span<const uint8_t> piece) { return write(at, piece); });
 }
 
 Result<void> ImageFile::flush() {

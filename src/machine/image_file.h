@@ -23,6 +23,10 @@ class ImageFile final : public devices::BlockBackend {
   [[nodiscard]] bool read_only() const override { return access_ == Access::ReadOnly; }
   [[nodiscard]] Result<void> read(uint64_t offset, std::span<uint8_t> data) override;
   [[nodiscard]] Result<void> write(uint64_t offset, std::span<const uint8_t> data) override;
+  [[nodiscard]] Result<void> read_pieces(uint64_t offset,
+                                         std::span<const std::span<uint8_t>> pieces) override;
+  [[nodiscard]] Result<void> write_pieces(uint64_t offset,
+                                          std::span<const std::span<const uint8_t>> pieces) override;
   [[nodiscard]] Result<void> flush() override;
 
  private:

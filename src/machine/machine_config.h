@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/descriptor.h"
+#include "devices/virtio_types.h"
 #include "paging/shadow_policy.h"
 
 namespace vitrine::machine {
@@ -63,7 +64,7 @@ using EndpointIndex = size_t;
 
 // ---- Drives.
 
-enum class DriveInterface : uint8_t { Ide, Floppy };
+enum class DriveInterface : uint8_t { Ide, Floppy, Virtio };
 enum class Media : uint8_t { Disk, Cdrom };
 enum class Writes : uint8_t {
   ToImage,
@@ -77,10 +78,29 @@ struct DriveConfig {
   DriveInterface interface = DriveInterface::Ide;
   unsigned index =
       0;  ///< IDE: 0–3 (primary master, primary slave, secondary master, secondary slave). Floppy: 0–1.
+          ///< Virtio: a number of its own; which device has it, VirtioConfig::drive says.
   Media media = Media::Disk;
   Writes writes = Writes::ToImage;
   Descriptor image;    ///< Invalid: a drive without a medium.
   Descriptor overlay;  ///< With Writes::ToOverlay: an empty unlinked file.
+};
+
+// ---- Virtio devices.
+
+enum class Interrupts : uint8_t {
+  Pin,       ///< INTx alone.
+  Messages,  ///< MSI-X as well, on machines with local APICs.
+};
+
+/// One function on the PCI bus, which has them in the order of MachineConfig::virtio.
+struct VirtioConfig {
+  std::string id;  ///< May be empty.
+  devices::VirtioId type = devices::VirtioId::Block;
+  devices::VirtioInterfaces interfaces = devices::VirtioInterfaces::Both;
+  Interrupts interrupts = Interrupts::Messages;
+  size_t drive = 0;                       ///< Block: index into MachineConfig::drives.
+  std::string serial;                     ///< Block; empty: one is made up.
+  std::optional<EndpointIndex> endpoint;  ///< Console; none: nobody is at the other end.
 };
 
 // ---- Firmware and kernel.
@@ -187,6 +207,7 @@ struct MachineConfig {
   BootConfig boot;
 
   std::vector<DriveConfig> drives;
+  std::vector<VirtioConfig> virtio;  ///< Needs MachineType::Pc.
 
   std::vector<CharacterEndpoint> endpoints;
   std::vector<std::optional<EndpointIndex>> serial_ports;  ///< COM1…COM4; an absent one is no port at all.

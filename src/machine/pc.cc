@@ -52,6 +52,7 @@ Result<std::unique_ptr<Pc>> Pc::create(MachineConfig& config, PcHost host) {
   pc->make_isa_devices(config);
   TRY(pc->make_display(config));
   TRY(pc->make_drives(config));
+  TRY(pc->make_virtio(config));
   pc->fill_cmos(config);
   TRY(pc->prepare_boot(config));
   pc->reset();
@@ -207,6 +208,7 @@ Result<void> Pc::attach_drive(DriveConfig& drive) {
   devices::BlockBackend* backend = made.backend.get();
   drives_.push_back(std::move(made));
 
+  if (drive.interface == DriveInterface::Virtio) return {};  // make_virtio()
   if (drive.interface == DriveInterface::Floppy) {
     devices::FloppyDrive& floppy = floppy_->drive(drive.index);
     floppy.connect(backend != nullptr ? devices::floppy_format(backend->size()).drive
@@ -331,6 +333,7 @@ void Pc::serialize(StateArchive& archive) {
     vga_->serialize(archive);
   }
   if (vga_) archive.bytes({video_memory_->data(), video_memory_->size()});
+  for (auto& device : virtio_) device->serialize(archive);
   fw_cfg_->serialize(archive);
   archive.field(keyboard_a20_);
   if (archive.loading()) update_a20();

@@ -43,6 +43,7 @@
 #include "devices/uart16550a.h"
 #include "devices/vga.h"
 #include "devices/vga_pci.h"
+#include "devices/virtio_pci.h"
 #include "firmware/direct_boot.h"
 #include "machine/boot_setup.h"
 #include "machine/character_devices.h"
@@ -110,6 +111,10 @@ class Pc final : public Serializable {
   void make_isa_devices(MachineConfig& config);
   [[nodiscard]] Result<void> make_drives(MachineConfig& config);
   [[nodiscard]] Result<void> attach_drive(DriveConfig& drive);
+  // pc_virtio.cc
+  [[nodiscard]] Result<void> make_virtio(MachineConfig& config);
+  [[nodiscard]] std::unique_ptr<devices::VirtioDevice> make_virtio_device(const VirtioConfig& config,
+                                                                          unsigned number);
   // pc_boot.cc: what firmware and kernels find.
   [[nodiscard]] Result<void> make_display(const MachineConfig& config);
   void fill_cmos(const MachineConfig& config);
@@ -166,6 +171,8 @@ class Pc final : public Serializable {
   std::vector<Drive> drives_;                                    // before the controllers that use them
   std::array<std::unique_ptr<devices::IdeChannel>, 2> isa_ide_;  // without PCI
   std::unique_ptr<devices::Piix3Ide> piix3_ide_;                 // with it
+  devices::ApicMessageSink messages_{apic_bus_};
+  std::vector<std::unique_ptr<devices::VirtioPci>> virtio_;  // in the order of their slots
   std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::optional<firmware::DirectEntry> direct_entry_;  // -bios none
   std::string boot_order_;                             // from the first reset on

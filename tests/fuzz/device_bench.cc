@@ -33,6 +33,7 @@
 #include "devices/vga_pci.h"
 #include "devices/vga_renderer.h"
 #include "devices/vga_text.h"
+#include "fuzz/virtio_rows.h"
 #include "machine/simple_character_backends.h"
 
 namespace vitrine::fuzz {
@@ -339,6 +340,7 @@ constexpr DeviceRow kRows[] = {
     {"APICs", make_apics},
     {"firmware configuration", make_fw_cfg},
     {"small devices", make_small_devices},
+    {"virtio disk", make_virtio_block},
 };
 
 }  // namespace

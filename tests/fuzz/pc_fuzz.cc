@@ -42,6 +42,10 @@ machine::MachineConfig make_config(FuzzInput& input) {
   config.drives.push_back(drive(machine::DriveInterface::Ide, 0, machine::Media::Disk, 1 << 20));
   config.drives.push_back(drive(machine::DriveInterface::Ide, 2, machine::Media::Cdrom, 1 << 20));
   config.drives.push_back(drive(machine::DriveInterface::Floppy, 0, machine::Media::Disk, 1440 << 10));
+  if (config.type == machine::MachineType::Pc) {
+    config.drives.push_back(drive(machine::DriveInterface::Virtio, 0, machine::Media::Disk, 1 << 20));
+    config.virtio.push_back({.id = "disk", .drive = config.drives.size() - 1});
+  }
   config.endpoints.push_back(
       {.label = "serial0", .description = "null", .connection = machine::NullEndpoint{}});
   config.serial_ports.push_back(0);

@@ -104,7 +104,13 @@ class Images:
         return self._fetched("vmlinuz-686-pae", "--pae")
 
     def initramfs(self):
-        return self._fetched("initramfs.cpio.gz")
+        path = self._fetched("initramfs.cpio.gz")
+        script = TREE / "scripts" / "make-initramfs"
+        with open(self.folder / "making-initramfs", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if script.stat().st_mtime > os.stat(path).st_mtime and os.access(CACHE, os.W_OK):
+                command(script, CACHE)
+        return path
 
     def mach(self):
         packed = self._fetched("gnumach.gz", "--mach")

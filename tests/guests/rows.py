@@ -99,10 +99,10 @@ def grub_cdrom(session):
     return "menu, lsmmap, ls (cd)"
 
 
-def grub_disk(session):
+def grub_disk(session, interface="ide"):
     image = images.package_file(images.GRUB_CDROM, "grub-rescue-pc")
     machine = session.start("-m", "64", "-display", "none", "-serial", "null", "-boot", "c",
-                            "-drive", f"file={image},format=raw,if=ide,snapshot=on")
+                            "-drive", f"file={image},format=raw,if={interface},snapshot=on")
     machine.expect_screen(r"GNU GRUB +version 2")
     machine.expect_screen(r"command-line")
     machine.press("c")
@@ -112,6 +112,11 @@ def grub_disk(session):
     machine.press(*"ls", "ret")
     machine.expect_screen(r"\(hd0\)")
     return "menu and prompt on the VGA screen, with the keyboard"
+
+
+def grub_virtio(session):
+    """The firmware's own driver: SeaBIOS has one."""
+    return grub_disk(session, "virtio")
 
 
 def ipxe(session):
@@ -208,6 +213,34 @@ def linux_disk(session):
     if wrong:
         raise GuestFailed(wrong)
     return "read, written, checksums right on both sides"
+
+
+def linux_virtio(session):
+    """Two virtio disks, one for each kind of driver: copied from one to the other, a reset between, compared, power off."""
+    suffix = "-qemu.img" if session.is_qemu else ".img"
+    first, digest = session.images.ext2_disk("ext2-modern" + suffix)
+    second, _ = session.images.ext2_disk("ext2-legacy" + suffix)
+    commands = "; ".join([
+        "virtio /dev/vdb", "mkdir /old", "mount -t ext4 /dev/vda /mnt", "mount -t ext4 /dev/vdb /old",
+        "if [ -e /old/copy ]", "then sha256sum /old/copy", "dd if=/old/copy of=/mnt/copy bs=64k", "umount /mnt", "umount /old",
+        "else sha256sum /mnt/data", "dd if=/mnt/data of=/old/copy bs=64k", "umount /mnt", "umount /old", "reboot -f", "fi"])
+    # The legacy one with the interrupt pin, the other with messages.
+    machine = session.start(
+        "-m", "128", *SERIAL, "-kernel", session.images.linux(), "-initrd", session.images.initramfs(),
+        "-append", f"{QUICK} vitrine.run={commands.replace(' ', '+')}",
+        "-drive", f"file={first},format=raw,if=none,id=new", "-device", "virtio-blk-pci,drive=new,disable-legacy=on",
+        "-drive", f"file={second},format=raw,if=none,id=old", "-device", "virtio-blk-pci,drive=old,disable-modern=on,vectors=0")
+    machine.expect(USERLAND)
+    machine.expect(rf"^{digest}  /mnt/data")
+    machine.expect(USERLAND)
+    machine.expect(rf"^{digest}  /old/copy")
+    machine.expect(r"vitrine: status 0")
+    machine.expect_end()
+    for image in first, second:
+        wrong = session.images.check_ext2(image, "copy", digest)
+        if wrong:
+            raise GuestFailed(f"{image}: {wrong}")
+    return "modern and legacy disk, reset between: checksums right on both sides"
 
 
 def linux_killed(session):
@@ -316,6 +349,7 @@ ROWS = [
     Row("4a", "grub-floppy", "GRUB rescue, floppy", grub_floppy, quick=True),
     Row("4b", "grub-cdrom", "GRUB rescue, CD", grub_cdrom, quick=True),
     Row("4c", "grub-disk", "GRUB rescue, the CD as a disk", grub_disk, quick=True),
+    Row("4d", "grub-virtio", "GRUB rescue, the CD as a virtio disk", grub_virtio, quick=True),
     Row("5", "mach", "GNU Mach, multiboot", mach, quick=True),
     Row("6", "ipxe", "iPXE", ipxe, quick=True),
     Row("7a", "linux-shipped", "Debian's bzImage as shipped", linux_shipped),
@@ -325,6 +359,7 @@ ROWS = [
     Row("7e", "linux-avx", "… programs that use AVX2", linux_avx, quick=True),
     Row("8a", "linux-disk", "… with an ext2 disk", linux_disk),
     Row("8b", "linux-killed", "… with an ext2 disk, killed", linux_killed),
+    Row("8c", "linux-virtio", "… with virtio devices", linux_virtio, quick=True),
     Row("9", "isolinux", "isolinux CD with Debian's kernel", isolinux_cdrom),
     Row("10", "linux-pae", "Debian's PAE kernel", linux_pae),
     Row("11", "memtest", "memtest86+, 8 MB", memtest),

@@ -1,0 +1,11 @@
+// The virtio devices of the bench: each as a PCI function whose driver is random, with rings that are
+// sometimes as they should be.
+#pragma once
+
+#include "fuzz/device_bench.h"
+
+namespace vitrine::fuzz {
+
+void make_virtio_block(DeviceBench& bench);
+
+}  // namespace vitrine::fuzz
