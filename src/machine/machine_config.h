@@ -98,9 +98,9 @@ struct VirtioConfig {
   devices::VirtioId type = devices::VirtioId::Block;
   devices::VirtioInterfaces interfaces = devices::VirtioInterfaces::Both;
   Interrupts interrupts = Interrupts::Messages;
-  size_t drive = 0;                       ///< Block: index into MachineConfig::drives.
-  std::string serial;                     ///< Block; empty: one is made up.
-  std::optional<EndpointIndex> endpoint;  ///< Console; none: nobody is at the other end.
+  size_t drive = 0;                            ///< Block: index into MachineConfig::drives.
+  std::string serial = {};                     ///< Block; empty: one is made up.
+  std::optional<EndpointIndex> endpoint = {};  ///< Console; none: nobody is at the other end.
 };
 
 // ---- Firmware and kernel.
