@@ -14,6 +14,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"run", "boots an unmodified 32-bit PC operating system in a virtual machine", run_command},
+    {"box", "runs one untrusted program that holds only what is named", box_command},
 };
 
 /// The name under which the program takes QEMU's arguments with no command before them.

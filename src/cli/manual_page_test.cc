@@ -5,14 +5,15 @@
 #include <set>
 #include <string>
 
+#include "cli/box_options.h"
 #include "cli/options.h"
 
 namespace vitrine::cli {
 namespace {
 
 /// The options that have an entry of their own, unescaped.
-std::set<std::string> documented_options() {
-  std::ifstream page(VITRINE_SOURCE_DIR "/packaging/man/vitrine.1");
+std::set<std::string> documented_options(const std::string& name_of_page, std::string_view dashes) {
+  std::ifstream page(VITRINE_SOURCE_DIR "/packaging/man/" + name_of_page);
   EXPECT_TRUE(page);
   std::set<std::string> names;
   constexpr std::string_view kEntry = ".It Fl ";
@@ -21,7 +22,8 @@ std::set<std::string> documented_options() {
     std::string name = line.substr(kEntry.size());
     name = name.substr(0, name.find(' '));
     std::erase(name, '\\');
-    names.insert(name);
+    EXPECT_TRUE(name.starts_with(dashes)) << name;
+    names.insert(name.substr(dashes.size()));
   }
   return names;
 }
@@ -29,7 +31,14 @@ std::set<std::string> documented_options() {
 TEST(ManualPage, NamesEveryOptionAndNoOther) {
   std::set<std::string> expected;
   for (const Option& option : run_options()) expected.emplace(option.name);
-  EXPECT_EQ(documented_options(), expected);
+  EXPECT_EQ(documented_options("vitrine.1", ""), expected);
+}
+
+TEST(ManualPage, OfBoxNamesEveryOptionAndNoOther) {
+  std::set<std::string> expected;
+  for (const BoxOption& option : box_options()) expected.emplace(option.name);
+  // .Fl writes the first dash.
+  EXPECT_EQ(documented_options("vitrine-box.1", "-"), expected);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "sandbox/child.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -47,7 +48,7 @@ Result<Child> Child::spawn(const Policy& policy, const SpawnRequest& request) {
   // Everything is taken as there; doing it is the trial. What fails is struck off and the rest is tried
   // again, as long as the guarantees that the policy wants are held without it.
   HostFeatures features = HostFeatures::assume();
-  bool probed = false;
+  bool probed = false, cgroups_probed = false;
   for (size_t attempt = 0; attempt <= kMechanismCount; ++attempt) {
     Launch launch(policy, request, features);
     auto state = launch.start();
@@ -58,6 +59,11 @@ Result<Child> Child::spawn(const Policy& policy, const SpawnRequest& request) {
         if (!real.has(mechanism)) features.remove(mechanism, real[mechanism].detail);
       }
       probed = true;
+      continue;
+    }
+    if (launch.cgroups_refused() && !cgroups_probed) {
+      features.probe_cgroups();
+      cgroups_probed = true;
       continue;
     }
     const auto missing = launch.missing_mechanism();
@@ -77,7 +83,8 @@ Result<Outcome> Child::wait() {
 }
 
 void Child::kill() {
-  if (state_->pid >= 0 && !state_->reaped) state_->lifeline.reset();
+  // Not closed: that belongs to the thread that waits.
+  (void)::shutdown(state_->lifeline.get(), SHUT_RDWR);
 }
 
 pid_t Child::pid() const {

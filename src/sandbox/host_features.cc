@@ -162,12 +162,15 @@ HostFeatures HostFeatures::probe() {
   for (const Row& row : kRows) {
     if (row.probe != nullptr) features.at(row.mechanism) = feature_from(run_probe(row.probe), row.advice);
   }
-  // The trial is the child's own; a cgroup is made by whoever starts it.
-  const CgroupSupport cgroups = probe_cgroups();
-  features.at(Mechanism::CgroupMemory) = feature_from(cgroups.memory, kCgroupAdvice);
-  features.at(Mechanism::CgroupProcesses) = feature_from(cgroups.processes, kCgroupAdvice);
-  features.at(Mechanism::CgroupKill) = feature_from(cgroups.kill, kCgroupAdvice);
+  features.probe_cgroups();
   return features;
+}
+
+void HostFeatures::probe_cgroups() {
+  const CgroupSupport cgroups = sandbox::probe_cgroups();
+  at(Mechanism::CgroupMemory) = feature_from(cgroups.memory, kCgroupAdvice);
+  at(Mechanism::CgroupProcesses) = feature_from(cgroups.processes, kCgroupAdvice);
+  at(Mechanism::CgroupKill) = feature_from(cgroups.kill, kCgroupAdvice);
 }
 
 HostFeatures HostFeatures::assume() {

@@ -64,6 +64,8 @@ class HostFeatures {
   /// What can be asked without a child process is asked; the rest is taken as there, to be found out by doing
   /// it. For starting quickly: Child::spawn falls back on probe().
   [[nodiscard]] static HostFeatures assume();
+  /// Tries control groups only, and notes the result.
+  void probe_cgroups();
 
   [[nodiscard]] const Feature& operator[](Mechanism mechanism) const {
     return features_[static_cast<size_t>(mechanism)];

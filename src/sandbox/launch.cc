@@ -106,6 +106,22 @@ Launch::Launch(const Policy& policy, const SpawnRequest& request, const HostFeat
   if (!has(Mechanism::PidNamespace) || !has(Mechanism::MountNamespace)) {
     features_.remove(Mechanism::ProcFileSystem, "needs a PID and a mount namespace");
   }
+  leave_out_what_is_not_used();
+}
+
+void Launch::leave_out_what_is_not_used() {
+  const auto unused = [&](Mechanism mechanism, const char* reason) {
+    if (has(mechanism)) features_.remove(mechanism, reason);
+  };
+  const Limits& limits = policy_.limits();
+  if (has(Mechanism::OtherUser)) unused(Mechanism::UserNamespace, "not used by root");
+  if (has(Mechanism::PidNamespace)) unused(Mechanism::Subreaper, "not used with a PID namespace");
+  if (limits.processes == 1) {
+    unused(Mechanism::CgroupProcesses, "not used for one process");
+    unused(Mechanism::CgroupKill, "not used for one process");
+  }
+  if (!limits.memory) unused(Mechanism::CgroupMemory, "not used without a limit");
+  if (policy_.may_map_executable()) unused(Mechanism::DenyWriteExecute, "the policy allows it");
 }
 
 bool Launch::uses_user_namespace() const {
@@ -178,18 +194,15 @@ Result<void> Launch::make_landlock() {
 }
 
 Result<void> Launch::make_cgroup() {
-  CgroupLimits limits;
+  const std::optional<uint64_t> memory =
+      has(Mechanism::CgroupMemory) ? policy_.limits().memory : std::nullopt;
+  CgroupLimits limits{memory, std::nullopt, has(Mechanism::CgroupKill)};
   // The first process counts as well.
-  if (policy_.limits().memory && has(Mechanism::CgroupMemory)) limits.memory = policy_.limits().memory;
-  if (policy_.limits().processes > 1 && has(Mechanism::CgroupProcesses))
-    limits.processes = policy_.limits().processes + 1;
-  limits.kill = policy_.limits().processes > 1 && has(Mechanism::CgroupKill);
+  if (has(Mechanism::CgroupProcesses)) limits.processes = policy_.limits().processes + 1;
   if (!limits.memory && !limits.processes && !limits.kill) return {};
   auto cgroup = Cgroup::create(limits);
   if (!cgroup) {
-    missing_ = limits.kill     ? Mechanism::CgroupKill
-               : limits.memory ? Mechanism::CgroupMemory
-                               : Mechanism::CgroupProcesses;
+    cgroups_refused_ = true;
     return std::unexpected(cgroup.error());
   }
   state_->cgroup = *std::move(cgroup);
@@ -286,7 +299,7 @@ unsigned long Launch::clone_flags() const {
 Result<void> Launch::clone() {
   auto [setup, child_setup] = TRY(socket_pair());
   auto [status, child_status] = TRY(socket_pair());
-  auto [child_lifeline, lifeline] = TRY(make_pipe());
+  auto [lifeline, child_lifeline] = TRY(socket_pair());
   plan_.setup = child_setup.get();
   plan_.status = child_status.get();
   plan_.lifeline = child_lifeline.get();

@@ -18,11 +18,13 @@ class Launch {
 
   /// What failed was this mechanism, which the host was taken to have.
   [[nodiscard]] std::optional<Mechanism> missing_mechanism() const { return missing_; }
-  /// A namespace could not be made: which, only a probe can say.
+  /// Namespaces or a control group could not be made: which, only a probe can say.
   [[nodiscard]] bool namespaces_refused() const { return namespaces_refused_; }
+  [[nodiscard]] bool cgroups_refused() const { return cgroups_refused_; }
 
  private:
   [[nodiscard]] bool has(Mechanism mechanism) const { return features_.has(mechanism); }
+  void leave_out_what_is_not_used();
   [[nodiscard]] bool uses_user_namespace() const;
   [[nodiscard]] uint32_t rights() const;
   [[nodiscard]] unsigned long clone_flags() const;
@@ -50,6 +52,7 @@ class Launch {
   std::unique_ptr<Child::State> state_;
   std::optional<Mechanism> missing_;
   bool namespaces_refused_ = false;
+  bool cgroups_refused_ = false;
 };
 
 }  // namespace vitrine::sandbox
