@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "capability/directory.h"
+#include "capability/json_string.h"
 
 namespace vitrine::capability {
 namespace {
@@ -15,31 +16,24 @@ Error not_allowed(std::string_view what, std::string_view who) {
   return Error{"not allowed:", std::string(what), EPERM, std::string(who)};
 }
 
+Error unwritten() {
+  return Error{"the audit log could not be written", "", EIO, "tell who runs the service"};
+}
+
 std::string_view operation_of(const TokenRequest& request) {
   constexpr std::string_view kNames[] = {"mint", "narrow", "redeem", "list", "revoke"};
   static_assert(std::size(kNames) == std::variant_size_v<TokenRequest>);
   return kNames[request.index()];
 }
 
-/// A JSON string. What is no printable ASCII is escaped byte by byte: a name need not be UTF-8.
-std::string quoted(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char character : text) {
-    const auto byte = static_cast<unsigned char>(character);
-    if (byte == '"' || byte == '\\') {
-      quoted += '\\';
-      quoted += character;
-    } else if (byte >= 0x20 && byte < 0x7f) {
-      quoted += character;
-    } else {
-      quoted += fmt::format("\\u{:04x}", byte);
-    }
-  }
-  return quoted + '"';
-}
-
-/// user_namespaces(7): users without a mapping appear as this one.
+/// user_namespaces(7): users without a mapping appear as this one. Where all users are mapped (the initial
+/// namespace) it is a user like others.
 std::optional<uid_t> read_overflow_user() {
+  std::ifstream map("/proc/self/uid_map");
+  uint64_t inside = 0;
+  uint64_t outside = 0;
+  uint64_t count = 0;
+  if (map >> inside >> outside >> count && inside == 0 && count == UINT32_MAX) return std::nullopt;
   std::ifstream file("/proc/sys/kernel/overflowuid");
   uid_t user = 0;
   return file >> user ? std::optional(user) : std::nullopt;
@@ -107,11 +101,19 @@ TokenBroker::Answer TokenBroker::answer(Message message, const Peer& peer, Time 
   Result<Outcome> outcome = [&]() -> Result<Outcome> {
     if (!account.requests.take(now) || account.failures.empty(now))
       return std::unexpected(Error{"too many requests", "", EAGAIN, "wait a second"});
+    if (!audit_works_)
+      return std::unexpected(
+          Error{"the audit log could not be written", "", EIO, "tell who runs the service"});
     if (!request) return std::unexpected(request.error());
     return act(*request, message, peer, now);
   }();
   if (!outcome) (void)account.failures.take(now);
   log(request ? operation_of(*request) : "unreadable", peer, outcome, now);
+  if (outcome && !audit_works_) {
+    // What is not written down is not handed out. That something was revoked may stay.
+    if (std::holds_alternative<IssuedReply>(outcome->reply)) table_.revoke(outcome->number);
+    outcome = std::unexpected(unwritten());
+  }
   if (!outcome) return {encode(TokenReply(outcome.error())), std::nullopt};
   return {encode(outcome->reply), std::move(outcome->capability)};
 }
@@ -186,7 +188,7 @@ Result<TokenBroker::Outcome> TokenBroker::revoke(const RevokeRequest& request, c
 }
 
 void TokenBroker::log(std::string_view operation, const Peer& peer, const Result<Outcome>& outcome,
-                      Time now) const {
+                      Time now) {
   std::string line = fmt::format(R"({{"time_ms":{},"user":{},"process":{},"operation":"{}")", now.count(),
                                  peer.user, peer.process, operation);
   if (outcome) {
@@ -194,15 +196,15 @@ void TokenBroker::log(std::string_view operation, const Peer& peer, const Result
     if (outcome->number != 0) line += fmt::format(R"(,"token":{})", outcome->number);
     if (record != nullptr) {
       line += fmt::format(R"(,"parent":{},"rights":"{}","name":{})", record->parent,
-                          to_string(record->rights), quoted(record->name));
+                          to_string(record->rights), json_string(record->name));
     }
     if (const auto* revoked = std::get_if<RevokedReply>(&outcome->reply))
       line += fmt::format(R"(,"revoked":{})", revoked->count);
     line += R"(,"outcome":"done"})";
   } else {
-    line += fmt::format(R"(,"outcome":"refused","why":{}}})", quoted(outcome.error().message()));
+    line += fmt::format(R"(,"outcome":"refused","why":{}}})", json_string(outcome.error().message()));
   }
-  audit_(line);
+  audit_works_ = audit_(line);
 }
 
 }  // namespace vitrine::capability

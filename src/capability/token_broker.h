@@ -35,8 +35,9 @@ struct BrokerLimits {
   size_t users = 1024;      ///< Whose rates are kept.
 };
 
-/// One line of the audit log: a JSON object. Names no token, only its number.
-using AuditLog = std::function<void(std::string_view line)>;
+/// Takes one line of the audit log: a JSON object that names no token, only its number. False: it could not
+/// be written; then requests are refused until one can be.
+using AuditLog = std::function<bool(std::string_view line)>;
 
 class TokenBroker {
  public:
@@ -78,11 +79,12 @@ class TokenBroker {
   [[nodiscard]] Result<Outcome> redeem(const RedeemRequest& request, Time now);
   [[nodiscard]] Result<Outcome> list(const ListRequest& request, const Peer& peer, Time now) const;
   [[nodiscard]] Result<Outcome> revoke(const RevokeRequest& request, const Peer& peer, Time now);
-  void log(std::string_view operation, const Peer& peer, const Result<Outcome>& outcome, Time now) const;
+  void log(std::string_view operation, const Peer& peer, const Result<Outcome>& outcome, Time now);
 
   uid_t owner_;
   std::optional<uid_t> unmapped_user_;  ///< Stands for every user whom this user namespace does not know.
   AuditLog audit_;
+  bool audit_works_ = true;
   BrokerLimits limits_;
   TokenTable table_;
   std::map<uid_t, Account> accounts_;

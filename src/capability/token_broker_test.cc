@@ -25,8 +25,10 @@ constexpr Peer kOther{103, 1235, 1235};
 class TokenBrokerTest : public ::testing::Test {
  protected:
   TokenBrokerTest()
-      : broker_(*TokenBroker::create(kOwner.user,
-                                     [this](std::string_view line) { log_ += std::string(line) + "\n"; })) {
+      : broker_(*TokenBroker::create(kOwner.user, [this](std::string_view line) {
+          log_ += std::string(line) + "\n";
+          return log_works_;
+        })) {
     std::filesystem::create_directory(scratch_.path("films"));
     (void)scratch_.file("films/film", "film");
     (void)scratch_.file("secret", "secret");
@@ -55,6 +57,7 @@ class TokenBrokerTest : public ::testing::Test {
   ScratchDirectory scratch_;
   std::string path_ = scratch_.file("file", "contents");
   std::string log_;
+  bool log_works_ = true;
   TokenBroker broker_;
   std::optional<Capability> received_;
   Time now_ = seconds(1000);
@@ -167,6 +170,18 @@ TEST_F(TokenBrokerTest, WritesDownWhatHappenedButNoToken) {
   EXPECT_THAT(log_, ::testing::HasSubstr(R"("outcome":"refused","why":"there is no such token)"));
   EXPECT_THAT(log_, ::testing::Not(::testing::HasSubstr(issued.token.text())));
   EXPECT_THAT(log_, ::testing::Not(::testing::HasSubstr(wrong.text())));
+}
+
+TEST_F(TokenBrokerTest, RefusesWhatItCannotWriteDown) {
+  const Issued issued = mint();
+  log_works_ = false;
+  EXPECT_TRUE(refused(ask(RedeemRequest{issued.token, {}, ""}, kStranger)));
+  EXPECT_FALSE(received_);
+  EXPECT_TRUE(refused(ask(RedeemRequest{issued.token, {}, ""}, kStranger)));
+  log_works_ = true;
+  EXPECT_TRUE(
+      refused(ask(RedeemRequest{issued.token, {}, ""}, kStranger)));  // the first that is written again
+  EXPECT_FALSE(refused(ask(RedeemRequest{issued.token, {}, ""}, kStranger)));
 }
 
 TEST_F(TokenBrokerTest, WritesOneLineWhateverANameHolds) {

@@ -29,7 +29,8 @@ Result<Issued> TokenClient::mint(const Capability& object, std::string name, std
   return TRY(ask<IssuedReply>(MintRequest{std::move(name), lifetime}, &object)).issued;
 }
 
-Result<Issued> TokenClient::narrow(const Token& token, Rights rights, std::optional<Time> lifetime) {
+Result<Issued> TokenClient::narrow(const Token& token, std::optional<Rights> rights,
+                                   std::optional<Time> lifetime) {
   return TRY(ask<IssuedReply>(NarrowRequest{token, rights, lifetime})).issued;
 }
 

@@ -21,7 +21,8 @@ class TokenClient {
   // Each: Error also for what the service refuses, in its words.
 
   [[nodiscard]] Result<Issued> mint(const Capability& object, std::string name, std::optional<Time> lifetime);
-  [[nodiscard]] Result<Issued> narrow(const Token& token, Rights rights, std::optional<Time> lifetime);
+  [[nodiscard]] Result<Issued> narrow(const Token& token, std::optional<Rights> rights,
+                                      std::optional<Time> lifetime);
   /// `path`: empty, or what is wanted beneath the token's directory.
   [[nodiscard]] Result<Capability> redeem(const Token& token, std::optional<Rights> rights = {},
                                           std::string path = {});

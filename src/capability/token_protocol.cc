@@ -30,6 +30,10 @@ class Writer {
     put(static_cast<uint8_t>(time ? 1 : 0));
     if (time) put(static_cast<int64_t>(time->count()));
   }
+  void put(std::optional<Rights> rights) {
+    put(static_cast<uint8_t>(rights ? 1 : 0));
+    if (rights) put(rights->bits());
+  }
   void put(const TokenRecord& record) {
     put(record.number);
     put(record.parent);
@@ -91,6 +95,10 @@ class Reader {
     return Time(count);
   }
   Rights rights() { return Rights::from_bits(take<uint32_t>()); }
+  std::optional<Rights> optional_rights() {
+    if (!flag()) return std::nullopt;
+    return rights();
+  }
   Kind kind() {
     const auto value = take<uint8_t>();
     if (value > static_cast<uint8_t>(Kind::Service)) fail();
@@ -128,13 +136,12 @@ void write(Writer& writer, const MintRequest& request) {
 }
 void write(Writer& writer, const NarrowRequest& request) {
   writer.put(request.token);
-  writer.put(request.rights.bits());
+  writer.put(request.rights);
   writer.put(request.lifetime);
 }
 void write(Writer& writer, const RedeemRequest& request) {
   writer.put(request.token);
-  writer.put(static_cast<uint8_t>(request.rights ? 1 : 0));
-  if (request.rights) writer.put(request.rights->bits());
+  writer.put(request.rights);
   writer.put(request.path, kMaximumTokenPath);
 }
 void write(Writer& writer, const ListRequest& request) {
@@ -182,12 +189,12 @@ std::optional<TokenRequest> read_request(Reader& reader) {
     }
     case 1: {
       const Token token = reader.token();
-      const Rights rights = reader.rights();
+      const auto rights = reader.optional_rights();
       return NarrowRequest{token, rights, reader.time()};
     }
     case 2: {
       const Token token = reader.token();
-      const auto rights = reader.flag() ? std::optional(reader.rights()) : std::nullopt;
+      const auto rights = reader.optional_rights();
       return RedeemRequest{token, rights, reader.text(kMaximumTokenPath)};
     }
     case 3: return ListRequest{reader.take<uint64_t>()};

@@ -25,7 +25,7 @@ struct MintRequest {
 };
 struct NarrowRequest {
   Token token;
-  Rights rights;
+  std::optional<Rights> rights;  ///< None: all that the token has.
   std::optional<Time> lifetime;
 };
 struct RedeemRequest {

@@ -26,7 +26,8 @@ class TokenServerTest : public ::testing::Test {
     stop_read_.reset(ends[0]);
     stop_write_.reset(ends[1]);
     thread_ = std::thread([this, socket = std::move(*listener)]() mutable {
-      TokenServer server(std::move(socket), *TokenBroker::create(::getuid(), [](std::string_view) {}),
+      TokenServer server(std::move(socket),
+                         *TokenBroker::create(::getuid(), [](std::string_view) { return true; }),
                          {.connections = 8, .connections_of_user = 4});
       EXPECT_TRUE(server.run(stop_read_.get()));
     });

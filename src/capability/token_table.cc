@@ -84,10 +84,10 @@ Result<Issued> TokenTable::mint(Capability object, uid_t owner, std::string name
   return add(std::move(record), std::make_shared<const Capability>(std::move(object)));
 }
 
-Result<Issued> TokenTable::narrow(const Token& token, Rights rights, uid_t owner,
+Result<Issued> TokenTable::narrow(const Token& token, std::optional<Rights> wanted, uid_t owner,
                                   std::optional<Time> lifetime, Time now) {
   const Found parent = TRY(find(token, now));
-  rights = with_implied(parent.record->kind, rights);
+  const Rights rights = with_implied(parent.record->kind, wanted.value_or(parent.record->rights));
   if (!parent.record->rights.covers(rights)) {
     return std::unexpected(Error{"the token has not the rights",
                                  to_string(rights.without(parent.record->rights)), 0,

@@ -62,8 +62,9 @@ class TokenTable {
   /// rights (for a directory without Right::Handle that does not matter: its descriptor is never handed out).
   [[nodiscard]] Result<Issued> mint(Capability object, uid_t owner, std::string name,
                                     std::optional<Time> lifetime, Time now);
-  /// Another token for the same object, with no more rights and no longer life. Error: as mint().
-  [[nodiscard]] Result<Issued> narrow(const Token& token, Rights rights, uid_t owner,
+  /// Another token for the same object, with no more rights (none given: the same) and no longer life.
+  /// Error: as mint().
+  [[nodiscard]] Result<Issued> narrow(const Token& token, std::optional<Rights> rights, uid_t owner,
                                       std::optional<Time> lifetime, Time now);
 
   struct Found {

@@ -27,6 +27,9 @@ int run_command(std::span<const std::string_view> arguments);
 /// `vitrine box …`. Ends with a Verdict (box_report.h).
 int box_command(std::span<const std::string_view> arguments);
 
+/// `vitrine token …`
+int token_command(std::span<const std::string_view> arguments);
+
 /// The whole program: `arguments` starts with the name it was called by, which may choose a command by
 /// itself.
 int dispatch(std::span<const std::string_view> arguments);

@@ -1,4 +1,4 @@
-// The manual page and the option table must name the same options.
+// The manual pages and the option tables must name the same options.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -7,6 +7,7 @@
 
 #include "cli/box_options.h"
 #include "cli/options.h"
+#include "cli/token_options.h"
 
 namespace vitrine::cli {
 namespace {
@@ -39,6 +40,12 @@ TEST(ManualPage, OfBoxNamesEveryOptionAndNoOther) {
   for (const BoxOption& option : box_options()) expected.emplace(option.name);
   // .Fl writes the first dash.
   EXPECT_EQ(documented_options("vitrine-box.1", "-"), expected);
+}
+
+TEST(ManualPage, OfTokenNamesEveryOptionAndNoOther) {
+  std::set<std::string> expected;
+  for (const TokenOption& option : token_options()) expected.emplace(option.name.substr(2));
+  EXPECT_EQ(documented_options("vitrine-token.1", "-"), expected);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "cli/image_lock.h"
+#include "cli/token_argument.h"
 
 namespace vitrine::cli {
 namespace {
@@ -99,8 +100,19 @@ Writes writes_of(const DriveOptions& drive, bool all_snapshots) {
   return drive.read_only ? Writes::Refused : Writes::ToImage;
 }
 
+/// Opened by the token service, for whoever knows the token.
+Result<Descriptor> redeem_image(const std::string& argument, bool writable) {
+  using capability::Right;
+  auto image =
+      TRY(redeem_argument(argument, writable ? Right::Read | Right::Write : capability::Rights(Right::Read)));
+  if (image.kind() != capability::Kind::File)
+    return std::unexpected(Error{"the token for a disk image is for a", std::string(name_of(image.kind()))});
+  return std::move(image).release();
+}
+
 Result<Descriptor> open_image(const DriveOptions& drive, Writes writes) {
   const bool writable = writes == Writes::ToImage;
+  if (is_token_argument(drive.file)) return redeem_image(drive.file, writable);
   // O_NONBLOCK: a FIFO must not hold us up before it is refused.
   Descriptor file(
       ::open(drive.file.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -142,11 +154,15 @@ Result<void> check_size(const DriveOptions& drive, uint64_t size, std::vector<st
   return {};
 }
 
-Result<DriveConfig> open_drive(const DriveOptions& drive, bool all_snapshots,
-                               std::vector<std::string>& warnings) {
+/// What an image is called in messages and by the monitor: a token is a secret.
+std::string shown_name(const DriveOptions& drive) {
+  return is_token_argument(drive.file) ? fmt::format("token of {}", drive_id(drive)) : drive.file;
+}
+
+Result<DriveConfig> open_drive(DriveOptions drive, bool all_snapshots, std::vector<std::string>& warnings) {
   DriveConfig config;
   config.id = drive_id(drive);
-  config.name = drive.file;
+  config.name = shown_name(drive);
   config.interface = drive.interface;
   config.index = drive.index.value_or(0);
   config.media = drive.media;
@@ -154,6 +170,7 @@ Result<DriveConfig> open_drive(const DriveOptions& drive, bool all_snapshots,
   if (drive.file.empty()) return config;
 
   config.image = TRY(open_image(drive, config.writes));
+  drive.file = config.name;
   const uint64_t size = TRY(examine(config.image, drive.file));
   if (!drive.raw_given) {
     if (auto checked = check_format(config.image, drive.file); !checked)

@@ -6,6 +6,7 @@
 
 #include "cli/option_handlers.h"
 #include "cli/property_list.h"
+#include "cli/token_argument.h"
 
 namespace vitrine::cli {
 namespace {
@@ -140,8 +141,9 @@ Result<void> option_drive(RunOptions& options, std::string_view argument) {
   }
   if (drive.read_only && drive.interface == DriveInterface::Ide && drive.media == Media::Disk &&
       !drive.snapshot.value_or(false)) {
-    options.notes.push_back(fmt::format(
-        "'{}' is read-only, which an IDE disk cannot tell its guest: writes will fail", drive.file));
+    options.notes.push_back(
+        fmt::format("'{}' is read-only, which an IDE disk cannot tell its guest: writes will fail",
+                    is_token_argument(drive.file) ? "token" : drive.file));
   }
   if (drive.interface == DriveInterface::Virtio && !drive.for_device) {
     VirtioOptions disk;

@@ -113,7 +113,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   limits.requests = limits.failures = {1000, 0};
   limits.tokens = {.tokens = 20, .of_user = 10, .objects = 5, .depth = 3};
   auto broker = TokenBroker::create(
-      fuzz::kOwner, [](std::string_view line) { CHECK(line.find('\n') == line.npos); }, limits);
+      fuzz::kOwner,
+      [](std::string_view line) {
+        CHECK(line.find('\n') == line.npos);
+        return true;
+      },
+      limits);
   CHECK(broker.has_value());
   fuzz::Known known;
   Time now(1000);
