@@ -156,6 +156,10 @@ struct Core {
   [[nodiscard]] bool real_mode() const { return (state.cr0 & 1) == 0; }
   [[nodiscard]] bool v86_mode() const { return (state.eflags >> 17 & 1) != 0; }
   [[nodiscard]] bool protected_mode() const { return !real_mode() && !v86_mode(); }
+  /// INTR, and nothing that is known now stands against it (but for an interrupt shadow).
+  [[nodiscard]] bool interrupt_due() const {
+    return interrupt_request && (state.eflags & x86::kIf) != 0 && !state.interrupt_held;
+  }
   [[nodiscard]] unsigned iopl() const { return state.eflags >> 12 & 3; }
 
   /// An inline function's own EIP, and that of the instruction behind it.

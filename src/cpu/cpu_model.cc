@@ -10,6 +10,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "vitrine/hypercalls.h"
 #include "x86/extended_state.h"
 
 namespace vitrine::cpu {
@@ -27,7 +28,7 @@ constexpr Mask set_of(std::initializer_list<Feature> features) {
 }
 
 // Where CPUID shows a feature.
-enum class Word : uint8_t { Leaf1Edx, Leaf1Ecx, Leaf7Ebx, Leaf13Eax, Extended1Edx, Extended1Ecx };
+enum class Word : uint8_t { Leaf1Edx, Leaf1Ecx, Leaf7Ebx, Leaf13Eax, Extended1Edx, Extended1Ecx, OurOwn };
 // Whether the host must have the instructions, because they run on it.
 enum class Needs : uint8_t { Nothing, Host };
 
@@ -80,6 +81,7 @@ constexpr FeatureRow kFeatures[] = {
     {Feature::F16c, "f16c", "", Word::Leaf1Ecx, 29, Needs::Host, bit(Feature::Avx)},
     {Feature::Rdrand, "rdrand", "", Word::Leaf1Ecx, 30, Needs::Host},
     {Feature::Hypervisor, "hypervisor", "", Word::Leaf1Ecx, 31},
+    {Feature::Hypercalls, "hypercalls", "", Word::OurOwn, 0, Needs::Nothing, bit(Feature::Hypervisor)},
     {Feature::Bmi1, "bmi1", "", Word::Leaf7Ebx, 3, Needs::Host},
     {Feature::Avx2, "avx2", "", Word::Leaf7Ebx, 5, Needs::Host, bit(Feature::Avx)},
     {Feature::Bmi2, "bmi2", "", Word::Leaf7Ebx, 8, Needs::Host},
@@ -100,8 +102,9 @@ constexpr Mask kPentium = k486 | set_of({Feature::De, Feature::Pse, Feature::Tsc
 constexpr Mask kPentium2 = kPentium | set_of({Feature::Pae, Feature::Sep, Feature::Mtrr, Feature::Pge,
                                               Feature::Cmov, Feature::Pat, Feature::Pse36, Feature::Fxsr});
 constexpr Mask kPentium3 = kPentium2 | bit(Feature::Sse);
-constexpr Mask kQemu32 = (kPentium3 & ~bit(Feature::Vme)) |
-                         set_of({Feature::Sse2, Feature::Sse3, Feature::Clflush, Feature::Hypervisor});
+constexpr Mask kQemu32 =
+    (kPentium3 & ~bit(Feature::Vme)) |
+    set_of({Feature::Sse2, Feature::Sse3, Feature::Clflush, Feature::Hypervisor, Feature::Hypercalls});
 constexpr Mask kCore2 =
     kPentium3 | set_of({Feature::Sse2, Feature::Sse3, Feature::Ssse3, Feature::Clflush, Feature::Nx});
 // Everything that host and interpreter offer. MONITOR is left out: its MWAIT does not wait.
@@ -183,6 +186,7 @@ bool host_has(const FeatureRow& row) {
     case Word::Leaf13Eax:
       if (__get_cpuid_count(13, 1, &eax, &ebx, &ecx, &edx) != 0) word = eax;
       break;
+    case Word::OurOwn: return true;
     case Word::Extended1Edx:
       ask(0x80000001);
       word = edx;
@@ -338,6 +342,10 @@ CpuModel::Leaf CpuModel::state_leaf(uint32_t subleaf) const {
   }
 }
 
+uint32_t CpuModel::last_hypervisor_leaf() const {
+  return has(Feature::Hypercalls) ? VITRINE_CPUID_CALLS : VITRINE_CPUID_SIGNATURE;
+}
+
 CpuModel::Leaf CpuModel::cpuid(uint32_t leaf, uint32_t subleaf) const {
   const auto model = std::ranges::find(kModels, name_, &ModelRow::name);
   if (model == std::end(kModels)) return {};
@@ -348,7 +356,8 @@ CpuModel::Leaf CpuModel::cpuid(uint32_t leaf, uint32_t subleaf) const {
     }
     return value;
   };
-  const bool hypervisor_leaf = leaf == 0x40000000 && has(Feature::Hypervisor);
+  const bool hypervisor_leaf =
+      has(Feature::Hypervisor) && leaf >= VITRINE_CPUID_SIGNATURE && leaf <= last_hypervisor_leaf();
   const bool extended = (leaf & 0x80000000) != 0 && leaf <= model->last_extended_leaf;
   // SDM Vol. 2, "CPUID": above the highest leaf the data of the highest basic leaf are returned.
   if (!hypervisor_leaf && !extended && leaf > last_leaf_) leaf = last_leaf_;
@@ -371,9 +380,9 @@ CpuModel::Leaf CpuModel::cpuid(uint32_t leaf, uint32_t subleaf) const {
       constexpr uint32_t kMegahertz = kTimeStampFrequency / 1'000'000;
       return {kMegahertz, kMegahertz, kMegahertz, 0};
     }
-    case 0x40000000:
-      return {0x40000000, four_characters("VitrineVM", 0), four_characters("VitrineVM", 4),
-              four_characters("VitrineVM", 8)};
+    case VITRINE_CPUID_SIGNATURE:
+      return {last_hypervisor_leaf(), VITRINE_SIGNATURE_EBX, VITRINE_SIGNATURE_ECX, VITRINE_SIGNATURE_EDX};
+    case VITRINE_CPUID_CALLS: return {VITRINE_CALLS_VERSION, (1u << VITRINE_CALL_COUNT) - 1, 0, 0};
     case 0x80000000: return {model->last_extended_leaf, 0, 0, 0};
     case 0x80000001: return {0, 0, word(Word::Extended1Ecx), word(Word::Extended1Edx)};
     case 0x80000002:

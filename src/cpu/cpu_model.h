@@ -60,6 +60,7 @@ enum class Feature : uint8_t {
   Fma,
   Avx2,
   Hypervisor,
+  Hypercalls,  ///< VMCALL is for kernels (docs/hypercalls.md); else it is #UD.
   Count
 };
 
@@ -88,6 +89,7 @@ class CpuModel {
 
  private:
   [[nodiscard]] Leaf state_leaf(uint32_t subleaf) const;
+  [[nodiscard]] uint32_t last_hypervisor_leaf() const;
 
   std::string name_;
   uint64_t features_ = 0;

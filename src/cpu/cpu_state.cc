@@ -1,6 +1,7 @@
 // Saving and restoring the architectural state.
 #include "cpu/cpu_state.h"
 
+#include "base/addresses.h"
 #include "x86/extended_state.h"
 #include "x86/flags.h"
 
@@ -36,7 +37,7 @@ std::string_view activity_name(Activity activity) {
 }
 
 void CpuState::serialize(StateArchive& archive) {
-  archive.section("cpu-state", 1);
+  archive.section("cpu-state", 2);
   for (unsigned i = 0; i < x86::kGprCount; ++i) archive.field(gpr[i]);
   archive.fields(eip, eflags);
   for (SegmentRegister& segment : segments) cpu::serialize(archive, segment);
@@ -46,7 +47,7 @@ void CpuState::serialize(StateArchive& archive) {
   archive.fields(cr0, cr2, cr3, cr4, pdptes, dr, dr6, dr7);
   archive.fields(efer, apic_base, tsc_offset, sysenter_cs, sysenter_esp, sysenter_eip, pat, xcr0);
   archive.fields(mtrr_def_type, mtrr_fixed, mtrr_variable, misc_enable, microcode_version, tsc_aux);
-  archive.fields(activity, interrupt_shadow, nmi_blocked, nmi_pending);
+  archive.fields(activity, interrupt_shadow, nmi_blocked, nmi_pending, shared_page, interrupt_held);
   cpu::serialize(archive, fpu);
   if (cpl > 3) archive.reject("CPL");
   if (activity > Activity::WaitForStartup) archive.reject("activity");
@@ -54,6 +55,7 @@ void CpuState::serialize(StateArchive& archive) {
   const bool avx_alone = (xcr0 & (x86::kXstateAvx | x86::kXstateSse)) == x86::kXstateAvx;
   if ((xcr0 & x86::kXstateX87) == 0 || (xcr0 & ~kComponents) != 0 || avx_alone) archive.reject("XCR0");
   if ((eflags & ~x86::kFlagsDefined) != 0 || (eflags & x86::kFlagsFixed) == 0) archive.reject("EFLAGS");
+  if (shared_page != kNoSharedPage && (shared_page & kPageMask) != 0) archive.reject("shared page");
   if (!archive.loading()) return;
   cpl &= 3;
   if (activity > Activity::WaitForStartup) activity = Activity::Shutdown;

@@ -55,6 +55,8 @@ struct alignas(16) FloatingPointState {
   bool operator==(const FloatingPointState&) const = default;
 };
 
+inline constexpr uint32_t kNoSharedPage = 0xffffffff;
+
 struct CpuState {
   /// EAX…EDI by x86::Gpr. The ninth is always zero: an effective address without base or index reads it.
   std::array<uint32_t, x86::kGprCount + 1> gpr{};
@@ -88,6 +90,11 @@ struct CpuState {
   bool interrupt_shadow = false;  ///< The instruction just executed was STI or a load of SS.
   bool nmi_blocked = false;       ///< Between an NMI and the next IRET.
   bool nmi_pending = false;
+
+  uint32_t shared_page =
+      kNoSharedPage;  ///< Physical address of the page that the guest shares (docs/hypercalls.md).
+  bool interrupt_held =
+      false;  ///< The shared flag was off when an interrupt was to be taken: it waits for a call.
 
   FloatingPointState fpu;
 

@@ -58,9 +58,9 @@ std::string print_state(const CpuState& state) {
        gpr[x86::kEdx]);
   line("ESI={:08x} EDI={:08x} EBP={:08x} ESP={:08x}\n", gpr[x86::kEsi], gpr[x86::kEdi], gpr[x86::kEbp],
        gpr[x86::kEsp]);
-  line("EIP={:08x} EFL={:08x} [{}] CPL={} {}{}{}\n", state.eip, state.eflags, flag_letters(state.eflags),
+  line("EIP={:08x} EFL={:08x} [{}] CPL={} {}{}{}{}\n", state.eip, state.eflags, flag_letters(state.eflags),
        state.cpl, activity_name(state.activity), state.interrupt_shadow ? ", interrupt shadow" : "",
-       state.nmi_blocked ? ", NMI blocked" : "");
+       state.nmi_blocked ? ", NMI blocked" : "", state.interrupt_held ? ", interrupt held" : "");
   constexpr const char* kNames[] = {"ES", "CS", "SS", "DS", "FS", "GS"};
   for (unsigned n = 0; n < x86::kSegmentCount; ++n) text += segment_line(kNames[n], state.segments[n]);
   text += segment_line("LDT", state.ldtr);

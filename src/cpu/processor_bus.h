@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 namespace vitrine::cpu {
 
@@ -21,6 +22,8 @@ class ProcessorBus {
   [[nodiscard]] virtual uint64_t tsc_deadline(unsigned vcpu) = 0;
   /// FERR#: an unmasked x87 exception with CR0.NE clear. Leads to IRQ 13.
   virtual void set_ferr(unsigned vcpu, bool level) = 0;
+  /// Text for the machine's console, not through a device. False: there is none.
+  [[nodiscard]] virtual bool write_console(std::span<const uint8_t> /*text*/) { return false; }
 };
 
 }  // namespace vitrine::cpu

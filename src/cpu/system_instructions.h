@@ -80,6 +80,9 @@ VITRINE_SYSTEM_FUNCTION(invalidate_caches)
 VITRINE_SYSTEM_FUNCTION(monitor)
 VITRINE_SYSTEM_FUNCTION(mwait)
 
+// hypercalls.cc
+VITRINE_SYSTEM_FUNCTION(vmcall)
+
 #undef VITRINE_SYSTEM_FUNCTION
 
 /// What a privileged instruction asks first: CPL 0, else #GP(0). Virtual-8086 mode has CPL 3.

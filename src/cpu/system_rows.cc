@@ -74,6 +74,7 @@ constexpr InstructionRow kRows[] = {
     ending_row<rdrand>(Operation::Rdrand, {.feature = Feature::Rdrand}),
     ending_row<rdseed>(Operation::Rdseed, {.feature = Feature::Rdseed}),
     ending_row<hlt>(Operation::Hlt),
+    ending_row<vmcall>(Operation::Vmcall, {.feature = Feature::Hypercalls}),
     ending_row<monitor>(Operation::Monitor, {.feature = Feature::Monitor}),
     ending_row<mwait>(Operation::Mwait, {.feature = Feature::Monitor}),
 };

@@ -13,6 +13,7 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct TestBus : ProcessorBus {
   uint64_t ticks = 0;
   uint64_t deadline = 0;
   bool ferr = false;
+  bool has_console = false;
+  std::string console;
   Vcpu* cpu = nullptr;
 
   std::optional<uint8_t> acknowledge_interrupt(unsigned /*vcpu*/) override {
@@ -42,6 +45,10 @@ struct TestBus : ProcessorBus {
   void set_tsc_deadline(unsigned /*vcpu*/, uint64_t value) override { deadline = value; }
   uint64_t tsc_deadline(unsigned /*vcpu*/) override { return deadline; }
   void set_ferr(unsigned /*vcpu*/, bool level) override { ferr = level; }
+  bool write_console(std::span<const uint8_t> text) override {
+    if (has_console) console.append(text.begin(), text.end());
+    return has_console;
+  }
 };
 
 /// What a machine starts as.

@@ -15,6 +15,7 @@
 #include "cpu/mode.h"
 #include "cpu/native_engine.h"
 #include "cpu/observer.h"
+#include "cpu/shared_page.h"
 #include "cpu/system.h"
 #include "cpu/translation.h"
 #include "x86/control_registers.h"
@@ -198,9 +199,11 @@ Vcpu::Next Vcpu::take_signals(Exit& exit) {
     send(Event{.kind = EventKind::Nmi, .vector = x86::Vector::Nmi});
     return Next::Again;
   }
-  if (core_->interrupt_request && (state.eflags & x86::kIf) != 0 && !state.interrupt_shadow) {
+  if (core_->interrupt_due() && !state.interrupt_shadow && shared_flag_allows(*core_)) {
     if (const auto vector = core_->env.bus.acknowledge_interrupt(core_->env.index)) {
       state.activity = Activity::Running;
+      if (state.shared_page != kNoSharedPage)
+        update_shared_time(*core_, core_->env.bus.time_stamp(core_->env.index));
       send(Event{.kind = EventKind::ExternalInterrupt, .vector = static_cast<x86::Vector>(*vector)});
       return Next::Again;
     }
@@ -241,9 +244,8 @@ bool Vcpu::must_step() const {
 bool Vcpu::undisturbed() const {
   const CpuState& state = core_->state;
   constexpr uint32_t kSignals = kAttentionInit | kAttentionStartup;
-  const bool interrupt = core_->interrupt_request && (state.eflags & x86::kIf) != 0;
-  return state.activity == Activity::Running && !interrupt && !state.nmi_pending && core_->pending_dr6 == 0 &&
-         (core_->attention.load() & kSignals) == 0 && !must_step();
+  return state.activity == Activity::Running && !core_->interrupt_due() && !state.nmi_pending &&
+         core_->pending_dr6 == 0 && (core_->attention.load() & kSignals) == 0 && !must_step();
 }
 
 Vcpu::Next Vcpu::take_events(Exit& exit) {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace vitrine::lockstep {
 
 std::string describe(const Access& a) {
@@ -19,9 +21,22 @@ std::string describe(const Access& a) {
     case AccessKind::SetApicBase: return fmt::format("write of {:x} to IA32_APIC_BASE", a.written);
     case AccessKind::SetTscDeadline: return fmt::format("write of {:x} to IA32_TSC_DEADLINE", a.written);
     case AccessKind::TscDeadline: return "read of IA32_TSC_DEADLINE";
+    case AccessKind::Console: return fmt::format("{} bytes of text, {:x}", a.size, a.written);
     case AccessKind::Ferr: return fmt::format("FERR# = {}", a.written);
   }
   return "";
+}
+
+std::vector<Access> pieces_of_text(std::span<const uint8_t> text) {
+  std::vector<Access> pieces;
+  do {
+    Access& piece = pieces.emplace_back(Access{.kind = AccessKind::Console});
+    const auto bytes = text.first(std::min<size_t>(text.size(), sizeof piece.written));
+    piece.size = static_cast<unsigned>(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<uint8_t*>(&piece.written));
+    text = text.subspan(bytes.size());
+  } while (!text.empty());
+  return pieces;
 }
 
 void AccessLog::clear() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ enum class AccessKind : uint8_t {
   SetTscDeadline,
   TscDeadline,
   Ferr,
+  Console,  ///< Up to eight bytes of text; answer: whether there is a console.
 };
 
 inline constexpr uint64_t kNoVector = ~uint64_t{0};
@@ -33,6 +35,9 @@ struct Access {
 };
 
 [[nodiscard]] std::string describe(const Access& access);
+
+/// Text for the console as accesses of at most eight bytes, at least one.
+[[nodiscard]] std::vector<Access> pieces_of_text(std::span<const uint8_t> text);
 
 class AccessLog {
  public:

@@ -183,6 +183,12 @@ void Follower::write_port(uint16_t port, unsigned size, uint32_t value) {
   static_cast<void>(replay({.kind = AccessKind::PortWrite, .address = port, .size = size, .written = value}));
 }
 
+bool Follower::write_console(std::span<const uint8_t> text) {
+  bool written = false;
+  for (const Access& piece : pieces_of_text(text)) written = replay(piece).answer != 0;
+  return written;
+}
+
 uint64_t Follower::read_memory(uint64_t offset, unsigned size) {
   return replay({.kind = AccessKind::MemoryRead, .address = offset, .size = size}).answer;
 }

@@ -73,6 +73,7 @@ class Follower final : private cpu::ProcessorBus,
   void set_tsc_deadline(unsigned vcpu, uint64_t value) override;
   uint64_t tsc_deadline(unsigned vcpu) override;
   void set_ferr(unsigned vcpu, bool level) override;
+  bool write_console(std::span<const uint8_t> text) override;
   uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   uint64_t read_memory(uint64_t offset, unsigned size) override;

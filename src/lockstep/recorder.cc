@@ -125,4 +125,15 @@ void Recorder::set_ferr(unsigned vcpu, bool level) {
   depth.record({.kind = AccessKind::Ferr, .written = level ? 1u : 0u});
 }
 
+bool Recorder::write_console(std::span<const uint8_t> text) {
+  const Depth depth(*this);
+  const bool written = outside_.bus.write_console(text);
+  for (const Access& piece : pieces_of_text(text)) {
+    Access made = piece;
+    made.answer = written ? 1 : 0;
+    depth.record(made);
+  }
+  return written;
+}
+
 }  // namespace vitrine::lockstep

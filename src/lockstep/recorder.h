@@ -65,6 +65,7 @@ class Recorder final : public cpu::ProcessorBus,
   void set_tsc_deadline(unsigned vcpu, uint64_t value) override;
   uint64_t tsc_deadline(unsigned vcpu) override;
   void set_ferr(unsigned vcpu, bool level) override;
+  bool write_console(std::span<const uint8_t> text) override;
 
  private:
   class Depth;

@@ -179,6 +179,7 @@ void Pc::make_isa_devices(MachineConfig& config) {
   for (size_t i = 0; i < config.serial_ports.size() && i < std::size(kSerial); ++i) {
     if (!config.serial_ports[i]) continue;
     devices::CharacterBackend& backend = host_.characters.attach(*config.serial_ports[i]);
+    if (i == 0) processors_->connect_console(&backend);
     uarts_.push_back(std::make_unique<devices::Uart16550a>(clock, gsi_->connect(kSerial[i].irq), &backend));
     map(kSerial[i].port, devices::Uart16550a::kPorts, *uarts_.back());
   }

@@ -298,6 +298,12 @@ void Processors::set_ferr(unsigned vcpu, bool level) {
   if (vcpu == 0 && env_.set_ferr) env_.set_ferr(level);
 }
 
+bool Processors::write_console(std::span<const uint8_t> text) {
+  if (console_ == nullptr) return false;
+  console_->send(text);
+  return true;
+}
+
 void Processors::serialize(StateArchive& archive) {
   archive.section("processors", 1);
   auto count = static_cast<uint32_t>(units_.size());

@@ -20,6 +20,7 @@
 #include "cpu/processor_bus.h"
 #include "cpu/vcpu.h"
 #include "devices/apic_bus.h"
+#include "devices/character_backend.h"
 #include "devices/irq_line.h"
 #include "devices/local_apic.h"
 #include "devices/pic8259a.h"
@@ -71,6 +72,8 @@ class Processors final : public cpu::ProcessorBus,
   /// With a native engine: how long a slice may last.
   void set_time_limit(Nanoseconds limit) { time_limit_ = limit; }
 
+  /// Where kernels' calls write text: the first serial port's other end. Null: nowhere.
+  void connect_console(devices::CharacterBackend* console) { console_ = console; }
   /// Answers INTA cycles; before the first run.
   void connect_pic(devices::ExternalInterruptSource& pic) { pic_ = &pic; }
 
@@ -137,6 +140,7 @@ class Processors final : public cpu::ProcessorBus,
   void set_tsc_deadline(unsigned vcpu, uint64_t value) override;
   [[nodiscard]] uint64_t tsc_deadline(unsigned vcpu) override;
   void set_ferr(unsigned vcpu, bool level) override;
+  bool write_console(std::span<const uint8_t> text) override;
 
   void serialize(StateArchive& archive) override;
 
@@ -183,6 +187,7 @@ class Processors final : public cpu::ProcessorBus,
   std::unique_ptr<lockstep::Lockstep> lockstep_;  // before the vCPU, which it stands before
   std::vector<std::unique_ptr<Unit>> units_;
   devices::ExternalInterruptSource* pic_ = nullptr;
+  devices::CharacterBackend* console_ = nullptr;
   std::optional<memory::PlacementId> apic_window_;
   bool intr_ = false;  // the PIC's wire
   bool counting_ = true;

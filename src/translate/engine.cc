@@ -243,7 +243,7 @@ void Engine::enter_state(Core& core) {
     c.system_flags = system;
     c.negated_uncommon = 0 - extract(system, kUncommonFlags);
   }
-  c.interrupt_waits = core.interrupt_request ? 1 : 0;
+  c.interrupt_waits = core.interrupt_request && !state.interrupt_held ? 1 : 0;
   known_segments_.enter(core, c);
   if (load_pending_ || core.mode_changes != mode_seen_) {
     mode_seen_ = core.mode_changes;
@@ -373,7 +373,7 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   core.link_slot = nullptr;
   if (core.faulted) note_fault_while_slow(eip);
   const cpu::CpuState& state = core.state;
-  const bool interrupt = (core.interrupt_request && (state.eflags & x86::kIf) != 0) || state.nmi_pending;
+  const bool interrupt = core.interrupt_due() || state.nmi_pending;
   const bool wanted = core.faulted || core.repeating || interrupt || core.pending_dr6 != 0 ||
                       state.interrupt_shadow || state.activity != cpu::Activity::Running ||
                       core.remaining <= 0 || core.attention.load(std::memory_order_acquire) != 0;

@@ -28,7 +28,8 @@ Verdict translate_instruction(UnitBuilder& builder) {
     builder.undo_instruction();
   }
   builder.settle_before_instruction();
-  builder.decline();
+  // A kernel that makes calls wants no signal for it, whatever the policy.
+  builder.instruction().operation == Operation::Vmcall ? builder.call_out() : builder.decline();
   return Verdict::Declined;
 }
 

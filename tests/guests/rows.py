@@ -341,6 +341,30 @@ def pane_disk_boot(session):
     return teaching(session, "-drive", f"file={image},format=raw,snapshot=on")
 
 
+# The kernel that asks the monitor has to have asked it, and to do without one.
+
+
+def pane_paravirtual(session, *options):
+    image = built(session, "pane-fs.img")
+    machine = session.start("-m", "64", *SERIAL, "-no-reboot", *options, "-kernel", built(session, "pane-pv.elf"),
+                            "-append", "test", "-drive", f"file={image},format=raw,snapshot=on")
+    machine.expect(r"^paravirtual: asking the monitor")
+    match = machine.expect(r"^all tests passed|^\d+ tests? failed|panic")
+    if match.group(0) != "all tests passed":
+        raise GuestFailed(machine.tail(40))
+    machine.expect_end()
+    return "all tests passed"
+
+
+def pane_paravirtual_two_processors(session):
+    return pane_paravirtual(session, "-smp", "2")
+
+
+def pane_paravirtual_alone(session):
+    return teaching(session, "-cpu", "max,-hypercalls", "-kernel", built(session, "pane-pv.elf"), "-append", "test",
+                    "-initrd", built(session, "pane-fs.img"))
+
+
 ROWS = [
     Row("0", "seabios", "SeaBIOS without a disk", seabios_no_device, quick=True),
     Row("1", "u-boot", "U-Boot ROM", u_boot, quick=True),
@@ -367,4 +391,7 @@ ROWS = [
     Row("p2", "pane-ide", "teaching kernel, IDE disk", pane_ide, quick=True),
     Row("p3", "pane-smp", "teaching kernel, two processors", pane_two_processors, quick=True),
     Row("p4", "pane-disk-boot", "teaching kernel, boots from its disk", pane_disk_boot, quick=True),
+    Row("p5", "pane-pv", "teaching kernel, asks the monitor", pane_paravirtual, quick=True),
+    Row("p6", "pane-pv-smp", "… two processors", pane_paravirtual_two_processors, quick=True),
+    Row("p7", "pane-pv-alone", "… finds nobody to ask", pane_paravirtual_alone, quick=True),
 ]

@@ -4,6 +4,7 @@
 #include "boot/boot_info.h"
 #include "cpu/interrupts.h"
 #include "cpu/kernel_lock.h"
+#include "cpu/paravirtual.h"
 #include "cpu/processors.h"
 #include "devices/console.h"
 #include "devices/ide_disk.h"
@@ -21,6 +22,7 @@ void kernel_main(uint32_t magic, uint32_t boot_information);
 void kernel_main(uint32_t magic, uint32_t boot_information) {
   processors_init_first();
   kernel_lock();
+  paravirtual_init();
   console_init();
   boot_info_read(magic, boot_information);
   print_init(boot_option("quiet", NULL, 0) ? kPrintQuiet : kPrintNotes);
@@ -29,6 +31,7 @@ void kernel_main(uint32_t magic, uint32_t boot_information) {
   page_allocator_init();
   address_space_init();
   interrupts_init();
+  paravirtual_init_cpu(&cpus[0]);
   processors_find();
   interrupts_init_controllers();
   timer_init();

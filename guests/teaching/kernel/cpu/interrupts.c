@@ -6,6 +6,7 @@
 #include "common/abi.h"
 #include "cpu/kernel_lock.h"
 #include "cpu/local_apic.h"
+#include "cpu/paravirtual.h"
 #include "cpu/pic8259.h"
 #include "cpu/processors.h"
 #include "cpu/x86.h"
@@ -114,4 +115,5 @@ void handle_trap(struct TrapFrame* frame) {
     if (current_process()->killed) process_exit(kStatusKilled);
   }
   kernel_unlock();
+  if (from_user) interrupts_for_user();
 }

@@ -10,6 +10,7 @@
 #include "cpu/interrupts.h"
 #include "cpu/kernel_lock.h"
 #include "cpu/local_apic.h"
+#include "cpu/paravirtual.h"
 #include "cpu/x86.h"
 #include "devices/print.h"
 #include "devices/timer.h"
@@ -92,6 +93,7 @@ void other_processor_main(void) {
   cpu_init(cpu);
   write_cr3(physical_of(kernel_directory));
   interrupts_load();
+  paravirtual_init_cpu(cpu);
   local_apic_init();
   local_apic_start_timer();
   cpu->started = true;

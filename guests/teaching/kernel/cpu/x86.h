@@ -50,7 +50,7 @@ static inline void disable_interrupts(void) {
 }
 
 // STI takes effect after the next instruction, so that no interrupt can slip in before HLT.
-static inline void wait_for_interrupt(void) {
+static inline void halt_until_interrupt(void) {
   __asm__ volatile("sti; hlt; cli" : : : "memory");
 }
 

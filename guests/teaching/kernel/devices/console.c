@@ -87,6 +87,7 @@ int console_read(char* to, int size) {
 }
 
 int console_write(const char* from, int size) {
-  for (int i = 0; i < size; ++i) console_put(from[i]);
+  for (int i = 0; i < size; ++i) vga_text_put(from[i]);
+  uart_write(from, size);
   return size;
 }

@@ -4,6 +4,7 @@
 #include "common/abi.h"
 #include "cpu/interrupts.h"
 #include "cpu/local_apic.h"
+#include "cpu/paravirtual.h"
 #include "cpu/processors.h"
 #include "cpu/x86.h"
 #include "process/scheduler.h"
@@ -51,7 +52,18 @@ static uint32_t read_counter(void) {
   return low | (uint32_t)in8(kCounter0) << 8;
 }
 
+static bool wait_by_clock(uint32_t milliseconds) {
+  uint64_t start, now;
+  if (!monitor_clock(&start)) return false;
+  do {
+    pause();
+    monitor_clock(&now);
+  } while (now - start < (uint64_t)milliseconds * 1000000);
+  return true;
+}
+
 void timer_busy_wait(uint32_t milliseconds) {
+  if (wait_by_clock(milliseconds)) return;
   uint32_t wanted = kFrequency / 1000 * milliseconds;
   uint32_t waited = 0;
   uint32_t last = read_counter();

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "cpu/interrupts.h"
+#include "cpu/paravirtual.h"
 #include "cpu/x86.h"
 #include "devices/console.h"
 
@@ -41,9 +42,25 @@ void uart_init(void) {
 }
 
 void uart_put(char character) {
+  if (monitor_write(&character, 1)) return;
   if (!present) return;
   while (!(in8(kLineStatus) & kCanSend)) pause();
   out8(kData, (uint8_t)character);
+}
+
+// Lines end in CR LF. All at once where the monitor can be asked.
+void uart_write(const char* text, int size) {
+  enum { kPiece = 128 };
+  char piece[kPiece];
+  int length = 0;
+  for (int i = 0; i < size; ++i) {
+    if (text[i] == '\n') piece[length++] = '\r';
+    piece[length++] = text[i];
+    if (length < kPiece - 1 && i + 1 < size) continue;
+    if (!monitor_write(piece, length))
+      for (int n = 0; n < length; ++n) uart_put(piece[n]);
+    length = 0;
+  }
 }
 
 static void uart_interrupt(void) {

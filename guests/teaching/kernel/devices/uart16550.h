@@ -3,4 +3,5 @@
 
 void uart_init(void);
 void uart_put(char character);
+void uart_write(const char* text, int size);
 void uart_enable_input(void);

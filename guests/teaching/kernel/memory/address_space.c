@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/strings.h"
+#include "cpu/paravirtual.h"
 #include "cpu/x86.h"
 #include "memory/page_allocator.h"
 #include "process/process.h"
@@ -69,9 +70,9 @@ void address_space_remove(uint32_t* directory, uint32_t start, uint32_t end) {
     uint32_t* entry = address_space_entry(directory, address, kAccessRead);
     if (!entry || !(*entry & kPagePresent)) continue;
     page_release(page_of(*entry));
-    *entry = 0;
-    invalidate_page(address);
+    update_and_forget_page(entry, 0, address);
   }
+  finish_page_updates(kForgetNothing);
 }
 
 void address_space_free(uint32_t* directory) {
@@ -86,11 +87,15 @@ void address_space_free(uint32_t* directory) {
   page_release(directory);
 }
 
-static void share_entry(uint32_t* from, uint32_t* to) {
-  if (!(*from & kPagePresent)) return;
-  if (*from & kPageWritable) *from = (*from & ~kPageWritable) | kPageCopyOnWrite;
-  page_share(page_of(*from));
-  *to = *from;
+static void share_entry(uint32_t* from, uint32_t* to, uint32_t address) {
+  uint32_t entry = *from;
+  if (!(entry & kPagePresent)) return;
+  if (entry & kPageWritable) {
+    entry = (entry & ~kPageWritable) | kPageCopyOnWrite;
+    update_page(from, entry, address);
+  }
+  page_share(page_of(entry));
+  *to = entry;
 }
 
 uint32_t* address_space_copy(uint32_t* directory) {
@@ -104,9 +109,9 @@ uint32_t* address_space_copy(uint32_t* directory) {
       copy = NULL;
       break;
     }
-    for (int j = 0; j < kEntries; ++j) share_entry(&from[j], &to[j]);
+    for (int j = 0; j < kEntries; ++j) share_entry(&from[j], &to[j], i * kTableSpan + j * kPageSize);
   }
-  write_cr3(physical_of(directory));  // forget that pages were writable
+  finish_page_updates(kForgetAll);  // forget that pages were writable
   return copy;
 }
 
@@ -121,8 +126,8 @@ static bool copy_page(uint32_t* entry, uint32_t address) {
     page_release(page);
     page = copy;
   }
-  *entry = physical_of(page) | flags;
-  invalidate_page(address);
+  update_and_forget_page(entry, physical_of(page) | flags, address & kPageAddress);
+  finish_page_updates(kForgetNothing);
   return true;
 }
 

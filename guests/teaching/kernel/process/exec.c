@@ -4,8 +4,8 @@
 
 #include "common/strings.h"
 #include "cpu/interrupts.h"
+#include "cpu/paravirtual.h"
 #include "cpu/segments.h"
-#include "cpu/x86.h"
 #include "files/directory.h"
 #include "files/inode.h"
 #include "memory/address_space.h"
@@ -120,7 +120,7 @@ static bool load(struct NewProgram* program, const char* path, const char* const
 static void start(struct Process* process, const struct NewProgram* program) {
   uint32_t* old = process->directory;
   process->directory = program->directory;
-  write_cr3(physical_of(program->directory));
+  switch_page_table(physical_of(program->directory));
   if (old != kernel_directory) address_space_free(old);
   process->heap_start = process->heap_end = (program->end + kPageSize - 1) & kPageAddress;
   *process->frame = (struct TrapFrame){.cs = kUserCode,

@@ -7,8 +7,8 @@
 #include "common/strings.h"
 #include "cpu/interrupts.h"
 #include "cpu/kernel_lock.h"
+#include "cpu/paravirtual.h"
 #include "cpu/processors.h"
-#include "cpu/x86.h"
 #include "devices/power.h"
 #include "devices/print.h"
 #include "files/file.h"
@@ -85,6 +85,7 @@ static void start_init(void) {
 void process_begin(void) {
   if (current_process() == first_process && !first_process->working_directory) start_init();
   kernel_unlock();
+  interrupts_for_user();
 }
 
 void process_create_first(void) {
@@ -137,7 +138,7 @@ void process_exit(int status) {
   }
   uint32_t* directory = process->directory;
   process->directory = kernel_directory;
-  write_cr3(physical_of(kernel_directory));
+  switch_page_table(physical_of(kernel_directory));
   address_space_free(directory);
 
   give_children_to_init(process);

@@ -7,6 +7,7 @@
 
 #include "cpu/kernel_lock.h"
 #include "cpu/local_apic.h"
+#include "cpu/paravirtual.h"
 #include "cpu/processors.h"
 #include "cpu/x86.h"
 #include "devices/print.h"
@@ -40,7 +41,7 @@ void schedule(void) {
   cpu->process = next;
   next->processor = cpu->index;
   cpu->task_state.esp0 = (uint32_t)next->kernel_stack + kPageSize;
-  write_cr3(physical_of(next->directory));
+  switch_page_table(physical_of(next->directory));
   switch_context(&old->kernel_esp, next->kernel_esp);
 }
 
