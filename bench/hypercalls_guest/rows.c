@@ -58,18 +58,18 @@ static void update(uint32_t count, uint32_t turn, uint32_t each, uint32_t afterw
   if (call(VITRINE_CALL_PAGE_TABLES, (uint32_t)updates, count, afterwards) != 0) fail("page tables");
 }
 
-#define PAGE_ROWS(count)                                                                       \
-  static void store_##count(uint32_t times) {                                                  \
-    while (times-- > 0) store_and_invalidate(count, times);                                    \
-  }                                                                                            \
-  static void update_##count(uint32_t times) {                                                 \
-    while (times-- > 0) update(count, times, VITRINE_UPDATE_FORGET, VITRINE_FORGET_NOTHING);   \
-  }                                                                                            \
-  static void store_flush_##count(uint32_t times) {                                            \
-    while (times-- > 0) store_and_flush(count, times);                                         \
-  }                                                                                            \
-  static void update_flush_##count(uint32_t times) {                                           \
-    while (times-- > 0) update(count, times, 0, VITRINE_FORGET_NON_GLOBAL);                    \
+#define PAGE_ROWS(count)                                                                     \
+  static void store_##count(uint32_t times) {                                                \
+    while (times-- > 0) store_and_invalidate(count, times);                                  \
+  }                                                                                          \
+  static void update_##count(uint32_t times) {                                               \
+    while (times-- > 0) update(count, times, VITRINE_UPDATE_FORGET, VITRINE_FORGET_NOTHING); \
+  }                                                                                          \
+  static void store_flush_##count(uint32_t times) {                                          \
+    while (times-- > 0) store_and_flush(count, times);                                       \
+  }                                                                                          \
+  static void update_flush_##count(uint32_t times) {                                         \
+    while (times-- > 0) update(count, times, 0, VITRINE_FORGET_NON_GLOBAL);                  \
   }
 PAGE_ROWS(1)
 PAGE_ROWS(8)
@@ -145,9 +145,9 @@ static void read_time_stamp(uint32_t times) {
 }
 static void read_pit(uint32_t times) {
   while (times-- > 0) {
-    out8(0x43, 0);
-    sink = in8(0x40);
-    sink = in8(0x40);
+    out8(0x43, 0x80);  // latch channel 2
+    sink = in8(0x42);
+    sink = in8(0x42);
   }
 }
 static void read_pm_timer(uint32_t times) {
@@ -225,13 +225,19 @@ static void set_up_interrupt(void) {
   const uint32_t handler = (uint32_t)interrupt_entry;
   uint16_t code;
   __asm__ volatile("mov %%cs, %0" : "=r"(code));
-  idt[kInterrupt] = (uint64_t)((handler & 0xffff0000) | 0x8e00) << 32 | (uint32_t)code << 16 | (handler & 0xffff);
+  idt[kInterrupt] =
+      (uint64_t)((handler & 0xffff0000) | 0x8e00) << 32 | (uint32_t)code << 16 | (handler & 0xffff);
   struct {
     uint16_t limit;
     uint32_t base;
   } __attribute__((packed)) register_value = {sizeof idt - 1, (uint32_t)idt};
   __asm__ volatile("lidt %0" : : "m"(register_value));
   apic[kSpurious] = 0x1ff;
+  out8(0x43, 0x30);  // the 8254's channel 0: waits for a count
+  out8(0x61, 1);     // channel 2 counts
+  out8(0x43, 0xb4);
+  out8(0x42, 0);
+  out8(0x42, 0);
   out8(0x21, 0xff);
   out8(0xa1, 0xff);
 }

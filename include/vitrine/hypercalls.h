@@ -1,10 +1,13 @@
-/* The calls that a guest's kernel can make to Vitrine: numbers, structures and answers. For C, C++ and assembly, and the one place where
-   they are written down: the monitor is compiled with this file as well. docs/hypercalls.md says what each call does.
+/* The calls that a guest's kernel can make to Vitrine: numbers, structures and answers. For C, C++ and
+   assembly, and the one place where they are written down: the monitor is compiled with this file as well.
+   docs/hypercalls.md says what each call does.
 
      CPUID 40000000h  EAX: highest leaf, EBX, ECX, EDX: signature
      CPUID 40000001h  EAX: version, EBX: calls that there are, bit n for call n
 
-     VMCALL           EAX: call, EBX, ECX, EDX: arguments → EAX: answer. Everything else stays, but for ECX and EDX where said. */
+     VMCALL           EAX: call, EBX, ECX, EDX: arguments → EAX: answer
+
+   Everything else stays, but for ECX and EDX where said. */
 #ifndef VITRINE_HYPERCALLS_H
 #define VITRINE_HYPERCALLS_H
 
@@ -17,20 +20,21 @@
 #define VITRINE_CALLS_VERSION 1
 
 /* Calls. */
-#define VITRINE_CALL_NOTHING 0     /* → VITRINE_CALLS_VERSION */
-#define VITRINE_CALL_PAGE_TABLES 1 /* EBX: array of VitrinePageUpdate, ECX: how many, EDX: what to forget then → ECX: how many were done */
-#define VITRINE_CALL_SWITCH 2      /* EBX: CR3 */
-#define VITRINE_CALL_SHARE 3       /* EBX: physical address of a page, or VITRINE_SHARE_NOTHING */
-#define VITRINE_CALL_INTERRUPTS 4  /* VITRINE_SHARED_ENABLED is set again, and VITRINE_SHARED_PENDING was */
-#define VITRINE_CALL_HALT 5        /* Sets both interrupt flags and waits for an interrupt */
-#define VITRINE_CALL_CLOCK 6       /* → EDX:ECX: nanoseconds since power-on */
-#define VITRINE_CALL_CONSOLE 7     /* EBX: text, ECX: how many bytes → ECX: how many were written */
+#define VITRINE_CALL_NOTHING 0 /* → VITRINE_CALLS_VERSION */
+/* EBX: array of VitrinePageUpdate, ECX: how many, EDX: VITRINE_FORGET_… → ECX: how many were done */
+#define VITRINE_CALL_PAGE_TABLES 1
+#define VITRINE_CALL_SWITCH 2     /* EBX: CR3 */
+#define VITRINE_CALL_SHARE 3      /* EBX: physical address of a page, or VITRINE_SHARE_NOTHING */
+#define VITRINE_CALL_INTERRUPTS 4 /* VITRINE_SHARED_ENABLED is set again, and VITRINE_SHARED_PENDING was */
+#define VITRINE_CALL_HALT 5       /* Sets both interrupt flags and waits for an interrupt */
+#define VITRINE_CALL_CLOCK 6      /* → EDX:ECX: nanoseconds since power-on */
+#define VITRINE_CALL_CONSOLE 7    /* EBX: text, ECX: how many bytes → ECX: how many were written */
 #define VITRINE_CALL_COUNT 8
 
 /* Answers in EAX; success is 0 where nothing else is said. */
 #define VITRINE_ERROR_CALL -1     /* there is no such call */
 #define VITRINE_ERROR_ARGUMENT -2 /* a value that does not make sense, or too much at once */
-#define VITRINE_ERROR_ADDRESS -3  /* the call's own memory cannot be read, the entry cannot be written, or it is no memory */
+#define VITRINE_ERROR_ADDRESS -3  /* what is there cannot be read or written so, or is not RAM */
 #define VITRINE_ERROR_NO_CONSOLE -4
 
 /* VITRINE_CALL_PAGE_TABLES. */
@@ -53,7 +57,8 @@
 #define VITRINE_SHARED_ENABLED 0 /* the guest's: 0: maskable interrupts wait, whatever EFLAGS.IF says */
 #define VITRINE_SHARED_PENDING 4 /* the monitor's: 1: one waits for VITRINE_CALL_INTERRUPTS */
 #define VITRINE_SHARED_VERSION 8 /* the monitor's: changes with each VITRINE_SHARED_TIME */
-#define VITRINE_SHARED_TIME 16   /* the monitor's: nanoseconds since power-on at the last interrupt or call that has to do with time */
+#define VITRINE_SHARED_TIME \
+  16 /* the monitor's: nanoseconds since power-on at the last interrupt or call that has to do with time */
 
 #ifndef __ASSEMBLER__
 #include <stdint.h>

@@ -188,6 +188,8 @@ class Processors final : public cpu::ProcessorBus,
   std::vector<std::unique_ptr<Unit>> units_;
   devices::ExternalInterruptSource* pic_ = nullptr;
   devices::CharacterBackend* console_ = nullptr;
+  static constexpr size_t kConsoleBytesInASlice = size_t{16} << 10;
+  size_t console_bytes_ = 0;
   std::optional<memory::PlacementId> apic_window_;
   bool intr_ = false;  // the PIC's wire
   bool counting_ = true;

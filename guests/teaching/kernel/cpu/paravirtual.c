@@ -49,7 +49,6 @@ void paravirtual_init(void) {
   asking = r[0] == VITRINE_CALLS_VERSION && (r[1] & wanted) == wanted;
 }
 
-
 void paravirtual_init_cpu(struct Cpu* cpu) {
   if (!asking) return;
   if (call(VITRINE_CALL_SHARE, physical_of(&shared_pages[cpu->index]), 0, 0) != 0)

@@ -1,10 +1,10 @@
-// What a kernel does that costs a virtual machine most, done by asking the machine (docs/hypercalls.md). Only in
-// pane-pv.elf, and there only if CPUID says that the machine can be asked; otherwise as on any PC. Compare the two
-// halves of each function in paravirtual.c.
+// What a kernel does that costs a virtual machine most, done by asking the machine (docs/hypercalls.md). Only
+// in pane-pv.elf, and there only if CPUID says that the machine can be asked; otherwise as on any PC. Compare
+// the two halves of each function in paravirtual.c.
 //
-// The kernel runs with interrupts off. In pane.elf that means EFLAGS.IF; asking, it means IF or the flag in the page
-// that each processor shares with the monitor, which costs a store instead of CLI. So IF alone does not say whether
-// interrupts are on, and whoever goes to user mode calls interrupts_for_user().
+// The kernel runs with interrupts off. In pane.elf that means EFLAGS.IF; asking, it means IF or the flag in
+// the page that each processor shares with the monitor, which costs a store instead of CLI. So IF alone does
+// not say whether interrupts are on, and whoever goes to user mode calls interrupts_for_user().
 #pragma once
 
 #include <stdbool.h>
@@ -12,13 +12,14 @@
 
 struct Cpu;
 
-void paravirtual_init(void);                   // looks for the monitor; before anything else here
-void paravirtual_init_cpu(struct Cpu* cpu);    // each processor, for itself
-void switch_page_table(uint32_t physical);     // CR3
-void wait_for_interrupt(void);                 // interrupts are on meanwhile, and off before and after
+void paravirtual_init(void);                 // looks for the monitor; before anything else here
+void paravirtual_init_cpu(struct Cpu* cpu);  // each processor, for itself
+void switch_page_table(uint32_t physical);   // CR3
+void wait_for_interrupt(void);               // interrupts are on meanwhile, and off before and after
 void interrupts_for_user(void);
 
-// Changes of page-table entries may wait for finish_page_updates(). `address` is the page that the entry maps.
+// Changes of page-table entries may wait for finish_page_updates(). `address` is the page that the entry
+// maps.
 enum Forget { kForgetNothing, kForgetAll };
 void update_page(uint32_t* entry, uint32_t value, uint32_t address);
 void update_and_forget_page(uint32_t* entry, uint32_t value, uint32_t address);  // with INVLPG
