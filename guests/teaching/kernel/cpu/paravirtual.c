@@ -78,36 +78,19 @@ void interrupts_for_user(void) {
   if (page->pending) call(VITRINE_CALL_INTERRUPTS, 0, 0, 0);
 }
 
-static void add_update(uint32_t* entry, uint32_t value, uint32_t page) {
-  if (waiting == kMostWaiting) finish_page_updates(kForgetNothing);
-  updates[waiting++] = (struct VitrinePageUpdate){(uint32_t)entry, page, value};
-}
-
-void update_page(uint32_t* entry, uint32_t value, uint32_t address) {
-  if (asking) {
-    add_update(entry, value, address);
-  } else {
-    *entry = value;
-  }
-}
-
-void update_and_forget_page(uint32_t* entry, uint32_t value, uint32_t address) {
-  if (asking) {
-    add_update(entry, value, address | VITRINE_UPDATE_FORGET);
-  } else {
+void change_page(uint32_t* entry, uint32_t value, uint32_t address) {
+  if (!asking) {
     *entry = value;
     invalidate_page(address);
-  }
-}
-
-void finish_page_updates(enum Forget what) {
-  if (!asking) {
-    if (what == kForgetAll) write_cr3(read_cr3());
     return;
   }
-  uint32_t forget = what == kForgetAll ? VITRINE_FORGET_NON_GLOBAL : VITRINE_FORGET_NOTHING;
-  if (waiting == 0 && what == kForgetNothing) return;
-  if (call(VITRINE_CALL_PAGE_TABLES, (uint32_t)updates, waiting, forget) != 0)
+  if (waiting == kMostWaiting) finish_page_changes();
+  updates[waiting++] = (struct VitrinePageUpdate){(uint32_t)entry, address | VITRINE_UPDATE_FORGET, value};
+}
+
+void finish_page_changes(void) {
+  if (waiting == 0) return;
+  if (call(VITRINE_CALL_PAGE_TABLES, (uint32_t)updates, waiting, VITRINE_FORGET_NOTHING) != 0)
     panic("the monitor does not change the page table");
   waiting = 0;
 }
@@ -139,18 +122,12 @@ void wait_for_interrupt(void) {
   halt_until_interrupt();
 }
 
-void update_page(uint32_t* entry, uint32_t value, uint32_t address) {
-  *entry = value;
-}
-
-void update_and_forget_page(uint32_t* entry, uint32_t value, uint32_t address) {
+void change_page(uint32_t* entry, uint32_t value, uint32_t address) {
   *entry = value;
   invalidate_page(address);
 }
 
-void finish_page_updates(enum Forget what) {
-  if (what == kForgetAll) write_cr3(read_cr3());
-}
+void finish_page_changes(void) {}
 
 bool monitor_write(const char* text, int size) {
   return false;

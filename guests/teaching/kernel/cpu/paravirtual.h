@@ -18,12 +18,11 @@ void switch_page_table(uint32_t physical);   // CR3
 void wait_for_interrupt(void);               // interrupts are on meanwhile, and off before and after
 void interrupts_for_user(void);
 
-// Changes of page-table entries may wait for finish_page_updates(). `address` is the page that the entry
-// maps.
-enum Forget { kForgetNothing, kForgetAll };
-void update_page(uint32_t* entry, uint32_t value, uint32_t address);
-void update_and_forget_page(uint32_t* entry, uint32_t value, uint32_t address);  // with INVLPG
-void finish_page_updates(enum Forget what);
+// A change of a page-table entry and INVLPG of `address`; both may wait for finish_page_changes(). (Where one
+// load of CR3 forgets all pages at once, as after fork(), plain stores and that are faster: see
+// docs/hypercalls.md.)
+void change_page(uint32_t* entry, uint32_t value, uint32_t address);
+void finish_page_changes(void);
 
 bool monitor_write(const char* text, int size);  // to the console; false: there is nobody to ask
 bool monitor_clock(uint64_t* nanoseconds);

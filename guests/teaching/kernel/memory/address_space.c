@@ -70,9 +70,9 @@ void address_space_remove(uint32_t* directory, uint32_t start, uint32_t end) {
     uint32_t* entry = address_space_entry(directory, address, kAccessRead);
     if (!entry || !(*entry & kPagePresent)) continue;
     page_release(page_of(*entry));
-    update_and_forget_page(entry, 0, address);
+    change_page(entry, 0, address);
   }
-  finish_page_updates(kForgetNothing);
+  finish_page_changes();
 }
 
 void address_space_free(uint32_t* directory) {
@@ -87,15 +87,11 @@ void address_space_free(uint32_t* directory) {
   page_release(directory);
 }
 
-static void share_entry(uint32_t* from, uint32_t* to, uint32_t address) {
-  uint32_t entry = *from;
-  if (!(entry & kPagePresent)) return;
-  if (entry & kPageWritable) {
-    entry = (entry & ~kPageWritable) | kPageCopyOnWrite;
-    update_page(from, entry, address);
-  }
-  page_share(page_of(entry));
-  *to = entry;
+static void share_entry(uint32_t* from, uint32_t* to) {
+  if (!(*from & kPagePresent)) return;
+  if (*from & kPageWritable) *from = (*from & ~kPageWritable) | kPageCopyOnWrite;
+  page_share(page_of(*from));
+  *to = *from;
 }
 
 uint32_t* address_space_copy(uint32_t* directory) {
@@ -109,9 +105,9 @@ uint32_t* address_space_copy(uint32_t* directory) {
       copy = NULL;
       break;
     }
-    for (int j = 0; j < kEntries; ++j) share_entry(&from[j], &to[j], i * kTableSpan + j * kPageSize);
+    for (int j = 0; j < kEntries; ++j) share_entry(&from[j], &to[j]);
   }
-  finish_page_updates(kForgetAll);  // forget that pages were writable
+  write_cr3(physical_of(directory));  // forget that pages were writable
   return copy;
 }
 
@@ -126,8 +122,8 @@ static bool copy_page(uint32_t* entry, uint32_t address) {
     page_release(page);
     page = copy;
   }
-  update_and_forget_page(entry, physical_of(page) | flags, address & kPageAddress);
-  finish_page_updates(kForgetNothing);
+  change_page(entry, physical_of(page) | flags, address & kPageAddress);
+  finish_page_changes();
   return true;
 }
 
