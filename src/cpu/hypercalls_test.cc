@@ -243,6 +243,12 @@ TEST_F(Hypercalls, SharedRomIsNoPage) {
   auto rom = memory::RamBlock::create("rom", kPageSize).value();
   m.map.add(memory::Placement::rom(PhysicalAddress(0x800000), kPageSize, *rom, 0));
   EXPECT_EQ(call(VITRINE_CALL_SHARE, 0x800000), error(VITRINE_ERROR_ADDRESS));
+  // Read from here and written to there, as firmware shadows itself.
+  m.map.add({.start = PhysicalAddress(0x801000),
+             .size = kPageSize,
+             .read_block = rom.get(),
+             .write_block = m.ram.get()});
+  EXPECT_EQ(call(VITRINE_CALL_SHARE, 0x801000), error(VITRINE_ERROR_ADDRESS));
 }
 
 TEST_F(Hypercalls, ClockIsTheTimeOfAllClocks) {
