@@ -76,7 +76,10 @@ class EventLoop {
   void add_congestion() {
     ++congested_;
     changed();
+    if (congestion_listener_) congestion_listener_();
   }
+  /// Told each time that one becomes congested, on whatever thread sends.
+  void set_congestion_listener(std::function<void()> listener) { congestion_listener_ = std::move(listener); }
   void remove_congestion() { --congested_; }
   [[nodiscard]] bool congested() const { return congested_ != 0; }
 
@@ -102,6 +105,7 @@ class EventLoop {
   std::vector<Entry> entries_;
   uint64_t next_id_ = 1;
   unsigned congested_ = 0;
+  std::function<void()> congestion_listener_;
   FairLock* lock_ = nullptr;
   bool waiting_ = false;
 };

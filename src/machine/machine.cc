@@ -78,6 +78,11 @@ Machine::~Machine() {
 
 Result<void> Machine::build(MachineConfig& config, FileService& files) {
   loop_ = TRY(EventLoop::create());
+  // In parallel the loop may be long in coming round; slices end soon enough, and where time is virtual they
+  // may not end by what the host does.
+  loop_->set_congestion_listener([this] {
+    if (threads_) stop_soon();
+  });
   if (config.signals.valid()) {
     loop_->watch_signals(std::move(config.signals), [this](int) { end(0); });
   }

@@ -301,9 +301,10 @@ void Processors::set_ferr(unsigned vcpu, bool level) {
 bool Processors::write_console(std::span<const uint8_t> text) {
   if (console_ == nullptr) return false;
   console_->send(text);
-  // Nobody looks whether the other end is congested before the slice ends, which may be many calls away.
+  // Nobody looks whether the other end is congested before the slice ends, which may be many calls away; by
+  // count, so that turns are the same on every run.
   console_bytes_ += text.size();
-  if (console_bytes_ >= kConsoleBytesInASlice) {
+  if (!parallel() && console_bytes_ >= kConsoleBytesInASlice) {
     console_bytes_ = 0;
     kick();
   }
