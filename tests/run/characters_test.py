@@ -107,6 +107,19 @@ class Lines(harness.TestCase):
         self.assertEqual(session.wait(), 0)
         self.assertEqual(session.output.text, "." * 65536)
 
+    def test_nothing_of_a_kernels_calls_is_lost_either(self):
+        # 4 MB by the monitor's console call (docs/hypercalls.md), 4 KiB each, from flat 32-bit code; far more than is queued.
+        code = bytes.fromhex(
+            "fa 31c0 8ed8 0f0116587c 0f20c0 0c01 0f22c0 ea177c0800"  # cli; into protected mode
+            "66b81000 8ed8 8ec0 8ed0 bf00000100 b02e b900100000 f3aa bee8030000"
+            "b807000000 bb00000100 b900100000 0f01c1 4e 75eb"  # mov eax, 7; …; vmcall; dec esi; jnz
+            "66ba0406 66b80020 66ef f4 ebfd 9090 1700607c0000 9090"  # power off; the GDT's register
+            "0000000000000000 ffff0000009bcf00 ffff00000093cf00")
+        for processors in ("1", "2"):
+            session = self.start(*NO_SCREEN, "-serial", "stdio", "-smp", processors, "-hda", self.boot_image(code))
+            self.assertEqual(session.wait(), 0)
+            self.assertEqual(len(session.output.text), 4096 * 1000)
+
 
 class Idleness(harness.TestCase):
     def test_an_idle_guest_costs_little(self):
