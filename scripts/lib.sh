@@ -63,7 +63,7 @@ step_interrupted() {
 # The packages that are needed to build, to run, and to test everything.
 PACKAGES_BUILD="build-essential cmake ninja-build pkg-config libzydis-dev libfmt-dev libgtest-dev libgmock-dev
   libpng-dev liblzma-dev zlib1g-dev gcc-multilib python3 libseccomp-dev
-  libtomlplusplus-dev nlohmann-json3-dev"
+  libtomlplusplus-dev nlohmann-json3-dev libavcodec-dev libavutil-dev libswscale-dev"
 PACKAGES_RUN="seabios"
 PACKAGES_LINUX="cpio xz-utils genext2fs e2fsprogs"
 PACKAGES_TEST="gdb file mtools syslinux syslinux-common isolinux xorriso grub-rescue-pc ipxe memtest86+ u-boot-qemu

@@ -15,6 +15,7 @@ namespace {
 constexpr Command kCommands[] = {
     {"run", "boots an unmodified 32-bit PC operating system in a virtual machine", run_command},
     {"box", "runs one untrusted program that holds only what is named", box_command},
+    {"doctor", "says what this host can guarantee, and what not, and why", doctor_command},
     {"token", "names files by unguessable tokens, and hands them out", token_command},
 };
 

@@ -27,6 +27,9 @@ int run_command(std::span<const std::string_view> arguments);
 /// `vitrine box …`. Ends with a Verdict (box_report.h).
 int box_command(std::span<const std::string_view> arguments);
 
+/// `vitrine doctor`
+int doctor_command(std::span<const std::string_view> arguments);
+
 /// `vitrine token …`
 int token_command(std::span<const std::string_view> arguments);
 

@@ -188,6 +188,8 @@ constexpr CallRow kTable[] = {
     {SYS_prctl, Compute, {masked(0, kInt, PR_GET_DUMPABLE)}},
     {SYS_prctl, Compute, {masked(0, kInt, PR_GET_NO_NEW_PRIVS)}},
     {SYS_prctl, Compute, {masked(0, kInt, PR_CAPBSET_READ)}},
+    // A further filter on itself can only take away: of all filters the strictest answer counts (seccomp(2)).
+    {SYS_prctl, Compute, {masked(0, kInt, PR_SET_SECCOMP), equal(1, SECCOMP_MODE_FILTER)}},
     {SYS_prctl, Compute, {masked(0, kInt, PR_SET_VMA)}},
     {SYS_set_tid_address, Compute},
     {SYS_set_robust_list, Compute},
