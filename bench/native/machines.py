@@ -188,12 +188,14 @@ class Virtual:
         if setting.disk:
             image = pathlib.Path(folder) / f"{re.sub('[^a-z]', '-', self.name)}.img"
             shutil.copyfile(self.kernel.disk, image)
-            options += ["-drive", f"file={image},format=raw"]
+            options += ["-drive", f"file={image},format=raw,if={setting.disk}"]
         process = self.start(options)
         try:
             guest = Guest(process)
-            if setting.disk:
+            if setting.disk == "ide":
                 guest.command("libata; disks; [ -b /dev/sda ]")
+            elif setting.disk == "virtio":
+                guest.command("virtio /dev/vda; [ -b /dev/vda ]")
             return guest
         except Lost:
             process.stop()

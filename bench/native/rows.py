@@ -45,10 +45,16 @@ SYSTEM = [
 ]
 SERIAL = [Row("serial_output", "io", unit="us", native=False, limit=4096, bytes=64)]
 PIECE = 64 << 10
-DISK_DMA = [Row(f"disk_{way}_dma", "io", program="disk", words=(way, "/dev/sda"), unit="us", native=False, bytes=PIECE)
+
+
+def disk_rows(kind, device):
+    return [Row(f"disk_{way}_{kind}", "io", program="disk", words=(way, device), unit="us", native=False, bytes=PIECE)
             for way in ("read", "write")]
-DISK_PIO = [Row(f"disk_{way}_pio", "io", program="disk", words=(way, "/dev/sda"), unit="us", native=False, bytes=PIECE)
-            for way in ("read", "write")]
+
+
+DISK_DMA = disk_rows("dma", "/dev/sda")
+DISK_PIO = disk_rows("pio", "/dev/sda")
+DISK_VIRTIO = disk_rows("virtio", "/dev/vda")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +63,15 @@ class Setting:
     name: str
     options: str                # added to the kernel's command line
     rows: tuple
-    disk: bool = False
+    disk: str = ""              # what it is attached to: ide or virtio
 
 
 SETTINGS = [
     Setting("default", "", tuple(INTEGER + FLOAT + SSE + PROCESS + SYSTEM + SERIAL)),
     Setting("mitigations=off", "mitigations=off", tuple(PROCESS + SYSTEM)),
-    Setting("disk, DMA", "", tuple(DISK_DMA), disk=True),
-    Setting("disk, PIO", "libata.dma=0", tuple(DISK_PIO), disk=True),
+    Setting("disk, DMA", "", tuple(DISK_DMA), disk="ide"),
+    Setting("disk, PIO", "libata.dma=0", tuple(DISK_PIO), disk="ide"),
+    Setting("disk, virtio", "", tuple(DISK_VIRTIO), disk="virtio"),
 ]
 
 

@@ -239,6 +239,8 @@ Result<OpenedMachine> open_machine(const RunOptions& options) {
                              .interrupts = device.interrupts,
                              .drive = device.drive,
                              .serial = device.serial,
+                             .deflate_on_out_of_memory = device.deflate_on_out_of_memory,
+                             .free_page_reporting = device.free_page_reporting,
                              .endpoint = characters.virtio[i]});
   }
   config.monitor = characters.monitor;

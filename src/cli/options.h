@@ -56,6 +56,8 @@ struct VirtioOptions {
   size_t drive = 0;      ///< …or, if empty, and when all is complete: index into RunOptions::drives.
   std::string serial;
   std::optional<CharacterOptions> console;  ///< Console.
+  bool deflate_on_out_of_memory = false;    ///< Balloon.
+  bool free_page_reporting = false;         ///< Balloon.
 };
 
 struct ModuleOptions {

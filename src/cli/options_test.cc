@@ -240,6 +240,40 @@ TEST(Options, VirtioDisks) {
   EXPECT_EQ(device("virtio-blk-pci,drive=x").interrupts, machine::Interrupts::Messages);
 }
 
+TEST(Options, OtherVirtioDevices) {
+  const RunOptions options = parsed({"-device",  "virtio-serial-pci,id=first",
+                                     "-device",  "virtio-rng-pci,disable-modern=on",
+                                     "-device",  "virtio-serial",
+                                     "-chardev", "null,id=c",
+                                     "-chardev", "null,id=d",
+                                     "-chardev", "null,id=e",
+                                     "-device",  "virtconsole,chardev=c,bus=first.0",
+                                     "-device",  "virtconsole,chardev=d",
+                                     "-device",  "virtconsole,chardev=e",
+                                     "-device",  "virtio-balloon-pci,deflate-on-oom=on"});
+  ASSERT_EQ(options.virtio.size(), 5u);
+  EXPECT_EQ(options.virtio[0].console->id, "c");
+  EXPECT_EQ(options.virtio[1].type, devices::VirtioId::Entropy);
+  EXPECT_EQ(options.virtio[1].interfaces, devices::VirtioInterfaces::Legacy);
+  EXPECT_EQ(options.virtio[2].console->id, "d");
+  EXPECT_EQ(options.virtio[3].type, devices::VirtioId::Console) << "one of its own";
+  EXPECT_EQ(options.virtio[3].console->id, "e");
+  EXPECT_EQ(options.virtio[4].type, devices::VirtioId::Balloon);
+  EXPECT_TRUE(options.virtio[4].deflate_on_out_of_memory);
+  EXPECT_FALSE(options.virtio[4].free_page_reporting);
+  EXPECT_THAT(information({"-device", "help"}), HasSubstr("virtio-balloon-pci,deflate-on-oom"));
+  EXPECT_THAT(refusal({"-device", "virtconsole"}), HasSubstr("needs chardev="));
+  EXPECT_THAT(refusal({"-device", "virtconsole,chardev=x"}), HasSubstr("'x'"));
+  EXPECT_THAT(refusal({"-device", "virtconsole,chardev=x,bus=y.0"}), HasSubstr("'y.0'"));
+  EXPECT_THAT(refusal({"-device", "virtio-serial,id=a", "-device", "virtconsole,chardev=x,bus=a.0", "-device",
+                       "virtconsole,chardev=y,bus=a.0"}),
+              HasSubstr("one: add another"));
+  EXPECT_THAT(refusal({"-device", "virtio-balloon", "-device", "virtio-balloon"}), HasSubstr("twice"));
+  EXPECT_THAT(refusal({"-device", "virtio-rng-pci,drive=x"}), HasSubstr("'drive'"));
+  EXPECT_THAT(refusal({"-chardev", "null,id=c", "-serial", "chardev:c", "-device", "virtconsole,chardev=c"}),
+              HasSubstr("used twice"));
+}
+
 TEST(Options, VirtioRefusals) {
   const auto device = [](std::string_view text) {
     return refusal({"-drive", "file=b,if=none,id=x", "-device", text});

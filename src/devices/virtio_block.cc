@@ -8,17 +8,12 @@
 namespace vitrine::devices {
 namespace {
 
-constexpr unsigned kQueue = 0;
 // "Block Device: Device Operation".
 constexpr uint32_t kRead = 0;
 constexpr uint32_t kWrite = 1;
 constexpr uint32_t kFlushCache = 4;
 constexpr uint32_t kGetId = 8;
 constexpr unsigned kHeaderSize = 16;
-// What a request costs beyond its bytes, in bytes.
-constexpr uint64_t kRequestCost = 4096;
-// Time for the rest of the machine between two portions.
-constexpr Nanoseconds kPause = 1000;
 
 // The geometry that BIOSes agree on.
 constexpr uint64_t kHeads = 16;
@@ -33,12 +28,10 @@ void put(std::span<uint8_t> config, size_t offset, T value) {
 }  // namespace
 
 VirtioBlock::VirtioBlock(Clock& clock, BlockBackend& backend, std::string serial)
-    : VirtioDevice(VirtioId::Block, {kQueueSize}),
-      clock_(clock),
+    : VirtioDevice(clock, VirtioId::Block, {kQueueSize}),
       backend_(backend),
       serial_(std::move(serial)),
-      sectors_((backend.size() + kSectorSize - 1) / kSectorSize),
-      next_portion_(clock, [this] { notify(kQueue); }) {}
+      sectors_((backend.size() + kSectorSize - 1) / kSectorSize) {}
 
 uint64_t VirtioBlock::device_features() const {
   return kSizeMax | kSegMax | kGeometry | kBlockSize | kFlush | (backend_.read_only() ? kReadOnly : 0);
@@ -56,56 +49,28 @@ void VirtioBlock::fill_config(std::span<uint8_t> config) const {
   put<uint32_t>(config, 20, kSectorSize);
 }
 
-void VirtioBlock::process_queue(unsigned /*queue*/) {
-  // What waits for its portion waits for the timer.
-  if (!next_portion_.armed()) process();
-}
-
-void VirtioBlock::process() {
-  DmaMemory* memory = this->memory();
-  if (memory == nullptr) return;
-  work_ = 0;
-  do {
-    while (take(kQueue, chain_)) {
-      work_ += kRequestCost;
-      if (!handle(*memory)) return;
-      if (work_ < kPortion) continue;
-      announce(kQueue);
-      next_portion_.arm(clock_.now() + kPause);
-      return;
-    }
-  } while (await_more(kQueue));
-  announce(kQueue);
-}
-
-bool VirtioBlock::handle(DmaMemory& memory) {
-  // "The driver ... MUST place": a header to be read, a byte to be written at the end, wherever the buffers
-  // begin and end.
+std::optional<VirtioDevice::Served> VirtioBlock::handle(unsigned /*queue*/, const VirtqueueChain& chain,
+                                                        DmaMemory& memory) {
+  // A header to be read, a byte to be written at the end, wherever the buffers begin and end.
   std::array<uint8_t, kHeaderSize> header{};
-  if (chain_.writable_size() == 0 || !chain_.read(memory, 0, header)) {
-    fail();
-    return false;
-  }
+  if (chain.writable_size() == 0 || !chain.read(memory, 0, header)) return std::nullopt;
   uint32_t type = 0;
   uint64_t sector = 0;
   std::memcpy(&type, header.data(), sizeof type);
   std::memcpy(&sector, &header[8], sizeof sector);
-  const Outcome outcome = carry_out(memory, type, sector);
+  const Outcome outcome = carry_out(chain, memory, type, sector);
   const auto status = static_cast<uint8_t>(outcome.status);
-  if (!chain_.write(memory, chain_.writable_size() - 1, {&status, 1})) {
-    fail();
-    return false;
-  }
-  give_back(kQueue, chain_, static_cast<uint32_t>(outcome.written + 1));
-  return true;
+  if (!chain.write(memory, chain.writable_size() - 1, {&status, 1})) return std::nullopt;
+  return Served{static_cast<uint32_t>(outcome.written + 1), outcome.moved};
 }
 
-VirtioBlock::Outcome VirtioBlock::carry_out(DmaMemory& memory, uint32_t type, uint64_t sector) {
+VirtioBlock::Outcome VirtioBlock::carry_out(const VirtqueueChain& chain, DmaMemory& memory, uint32_t type,
+                                            uint64_t sector) {
   switch (type) {
-    case kRead: return read(memory, sector);
-    case kWrite: return write(memory, sector);
+    case kRead: return read(chain, memory, sector);
+    case kWrite: return write(chain, memory, sector);
     case kFlushCache: return {status_of(backend_.flush())};
-    case kGetId: return identify(memory);
+    case kGetId: return identify(chain, memory);
     default: return {Status::Unsupported};
   }
 }
@@ -115,34 +80,32 @@ bool VirtioBlock::on_disk(uint64_t sector, uint64_t bytes) const {
   return sector <= sectors_ && bytes / kSectorSize <= sectors_ - sector;
 }
 
-VirtioBlock::Outcome VirtioBlock::read(DmaMemory& memory, uint64_t sector) {
-  const uint64_t bytes = chain_.writable_size() - 1;
+VirtioBlock::Outcome VirtioBlock::read(const VirtqueueChain& chain, DmaMemory& memory, uint64_t sector) {
+  const uint64_t bytes = chain.writable_size() - 1;
   if (!on_disk(sector, bytes)) return {};
   read_pieces_.clear();
-  if (!chain_.find_writable(memory, 0, bytes, read_pieces_)) return {};
-  work_ += bytes;
+  if (!chain.find_writable(memory, 0, bytes, read_pieces_)) return {};
   const Status status = status_of(backend_.read_pieces(sector * kSectorSize, read_pieces_));
-  return {status, status == Status::Ok ? bytes : 0};
+  return {status, status == Status::Ok ? bytes : 0, bytes};
 }
 
-VirtioBlock::Outcome VirtioBlock::write(DmaMemory& memory, uint64_t sector) {
-  const uint64_t bytes = chain_.readable_size() - kHeaderSize;
+VirtioBlock::Outcome VirtioBlock::write(const VirtqueueChain& chain, DmaMemory& memory, uint64_t sector) {
+  const uint64_t bytes = chain.readable_size() - kHeaderSize;
   if (!on_disk(sector, bytes) || backend_.read_only()) return {};
   write_pieces_.clear();
-  if (!chain_.find_readable(memory, kHeaderSize, bytes, write_pieces_)) return {};
-  work_ += bytes;
-  const Status status = status_of(backend_.write_pieces(sector * kSectorSize, write_pieces_));
+  if (!chain.find_readable(memory, kHeaderSize, bytes, write_pieces_)) return {};
+  Status status = status_of(backend_.write_pieces(sector * kSectorSize, write_pieces_));
   // "Block Device: Device Requirements": for a driver that cannot flush, a write is durable when it is done.
-  if (status != Status::Ok || accepted(kFlush)) return {status};
-  return {status_of(backend_.flush())};
+  if (status == Status::Ok && !accepted(kFlush)) status = status_of(backend_.flush());
+  return {status, 0, bytes};
 }
 
-VirtioBlock::Outcome VirtioBlock::identify(DmaMemory& memory) {
+VirtioBlock::Outcome VirtioBlock::identify(const VirtqueueChain& chain, DmaMemory& memory) const {
   std::array<uint8_t, kIdSize> id{};
   std::copy_n(serial_.begin(), std::min(serial_.size(), id.size()), id.begin());
-  const uint64_t bytes = std::min<uint64_t>(chain_.writable_size() - 1, id.size());
-  if (!chain_.write(memory, 0, std::span(id).first(bytes))) return {};
-  return {Status::Ok, bytes};
+  const uint64_t bytes = std::min<uint64_t>(chain.writable_size() - 1, id.size());
+  if (!chain.write(memory, 0, std::span(id).first(bytes))) return {};
+  return {Status::Ok, bytes, bytes};
 }
 
 VirtioBlock::Status VirtioBlock::status_of(const Result<void>& done) {
@@ -151,11 +114,6 @@ VirtioBlock::Status VirtioBlock::status_of(const Result<void>& done) {
   if (report_ && message != last_report_) report_(done.error());
   last_report_ = message;
   return Status::Failed;
-}
-
-void VirtioBlock::serialize_device(StateArchive& archive) {
-  archive.section("virtio-block", 1);
-  archive.timer(next_portion_);
 }
 
 }  // namespace vitrine::devices

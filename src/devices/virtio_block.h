@@ -5,8 +5,7 @@
 // zeroes, several queues, choice of cache mode, SCSI commands.
 //
 // Requests are carried out while the driver notifies, straight between the image and the guest's pages, all
-// that wait in one go and with one interrupt at their end; those of a driver that queues without end are cut
-// into portions between which the machine goes on.
+// that wait in one go and with one interrupt at their end.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +30,6 @@ class VirtioBlock final : public VirtioDevice {
   /// A longer request fails, whatever the driver makes of the limits.
   static constexpr uint64_t kMostBytes = uint64_t{kMostSegments} * kMostSegmentBytes;
   static constexpr unsigned kIdSize = 20;
-  /// A portion, in bytes; each request counts for a few more.
-  static constexpr uint64_t kPortion = 16 << 20;
 
   // Features.
   static constexpr uint64_t kSizeMax = 1 << 1;
@@ -52,34 +49,28 @@ class VirtioBlock final : public VirtioDevice {
   struct Outcome {
     Status status = Status::Failed;
     uint64_t written = 0;  ///< Bytes of data that came to the driver.
+    uint64_t moved = 0;    ///< Bytes that went either way.
   };
 
   [[nodiscard]] uint64_t device_features() const override;
   void fill_config(std::span<uint8_t> config) const override;
-  void process_queue(unsigned queue) override;
-  void reset_device() override { next_portion_.cancel(); }
-  void serialize_device(StateArchive& archive) override;
+  [[nodiscard]] std::optional<Served> handle(unsigned queue, const VirtqueueChain& chain,
+                                             DmaMemory& memory) override;
 
-  void process();
-  /// Carries out chain_ and gives it back. False: it was no request, and the device has failed.
-  [[nodiscard]] bool handle(DmaMemory& memory);
-  [[nodiscard]] Outcome carry_out(DmaMemory& memory, uint32_t type, uint64_t sector);
-  [[nodiscard]] Outcome read(DmaMemory& memory, uint64_t sector);
-  [[nodiscard]] Outcome write(DmaMemory& memory, uint64_t sector);
-  [[nodiscard]] Outcome identify(DmaMemory& memory);
+  [[nodiscard]] Outcome carry_out(const VirtqueueChain& chain, DmaMemory& memory, uint32_t type,
+                                  uint64_t sector);
+  [[nodiscard]] Outcome read(const VirtqueueChain& chain, DmaMemory& memory, uint64_t sector);
+  [[nodiscard]] Outcome write(const VirtqueueChain& chain, DmaMemory& memory, uint64_t sector);
+  [[nodiscard]] Outcome identify(const VirtqueueChain& chain, DmaMemory& memory) const;
   [[nodiscard]] bool on_disk(uint64_t sector, uint64_t bytes) const;
   [[nodiscard]] Status status_of(const Result<void>& done);
 
-  Clock& clock_;
   BlockBackend& backend_;
   std::string serial_;
   uint64_t sectors_;
   std::function<void(const Error&)> report_;
   std::string last_report_;
-  Timer next_portion_;
-  uint64_t work_ = 0;  // of this portion
   // Here so that requests need no memory of their own.
-  VirtqueueChain chain_;
   std::vector<std::span<uint8_t>> read_pieces_;
   std::vector<std::span<const uint8_t>> write_pieces_;
 };

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "devices/block_backend_for_test.h"
@@ -175,6 +177,23 @@ TEST_P(VirtioBlockTest, OnlyMemoryIsMemory) {
   EXPECT_FALSE(failed());
 }
 
+TEST_P(VirtioBlockTest, AnnouncesWhatItWrites) {
+  driver.start();
+  PageWatcherForTest watcher;
+  machine.memory.add_write_listener(watcher);
+  for (const uint64_t page : {kData >> 12, (kData >> 12) + 1, kStatus >> 12, driver.used_ring(0) >> 12})
+    machine.memory.watch(*machine.ram, page, memory::Watch::Code);
+  EXPECT_EQ(request(kIn, 0, 1024, kData + 0xe00), 0u);
+  const auto heard = [&](uint64_t page, unsigned size) {
+    return std::ranges::find(watcher.pages, std::pair(page, size)) != watcher.pages.end();
+  };
+  EXPECT_TRUE(heard(kData >> 12, 512));
+  EXPECT_TRUE(heard((kData >> 12) + 1, 512));
+  EXPECT_TRUE(heard(kStatus >> 12, 1));
+  EXPECT_EQ(watcher.pages.size(), 4u) << "the used ring as well";
+  machine.memory.remove_write_listener(watcher);
+}
+
 TEST_P(VirtioBlockTest, ChainsThatAreNoRequests) {
   const std::vector<Buffers> wrong = {
       {{kHeader, 16}},                                    // no status
@@ -336,11 +355,8 @@ TEST_P(VirtioBlockTest, SavedAndRestored) {
   EXPECT_EQ(std::memcmp(memory(kData), &disk.data[9 * 512], 512), 0);
 }
 
-std::string dialect_name(const testing::TestParamInfo<VirtioDialect>& instance) {
-  return instance.param == VirtioDialect::Legacy ? "Legacy" : "Modern";
-}
 INSTANTIATE_TEST_SUITE_P(Dialects, VirtioBlockTest,
-                         testing::Values(VirtioDialect::Legacy, VirtioDialect::Modern), dialect_name);
+                         testing::Values(VirtioDialect::Legacy, VirtioDialect::Modern), virtio_dialect_name);
 
 }  // namespace
 }  // namespace vitrine::devices

@@ -9,9 +9,15 @@ using namespace virtio_status;
 constexpr uint64_t kCommonFeatures = virtio_feature::kAnyLayout | virtio_feature::kIndirect |
                                      virtio_feature::kEventIndex | virtio_feature::kVersion1;
 
+// What a chain counts for beyond the bytes it moves.
+constexpr uint64_t kChainWork = 4096;
+// Time for the rest of the machine between two portions.
+constexpr Nanoseconds kPause = 1000;
+
 }  // namespace
 
-VirtioDevice::VirtioDevice(VirtioId id, std::initializer_list<uint16_t> queue_sizes) : id_(id) {
+VirtioDevice::VirtioDevice(Clock& clock, VirtioId id, std::initializer_list<uint16_t> queue_sizes)
+    : clock_(clock), id_(id), next_portion_(clock, [this] { notify_all(); }) {
   for (const uint16_t size : queue_sizes) queues_.emplace_back(size);
 }
 
@@ -36,7 +42,10 @@ void VirtioDevice::set_status(uint8_t status) {
   if ((added & kFeaturesOk) != 0 && (!modern() || (accepted_ & ~offered_features()) != 0)) {
     status_ &= static_cast<uint8_t>(~kFeaturesOk);
   }
-  if ((added & kDriverOk) == 0) return;
+  if ((added & kDriverOk) != 0) notify_all();
+}
+
+void VirtioDevice::notify_all() {
   for (unsigned i = 0; i < queue_count(); ++i) notify(i);
 }
 
@@ -44,6 +53,7 @@ void VirtioDevice::reset() {
   status_ = 0;
   accepted_ = 0;
   for (Virtqueue& queue : queues_) queue.reset();
+  next_portion_.cancel();
   reset_device();
 }
 
@@ -77,6 +87,25 @@ Virtqueue::Features VirtioDevice::queue_features() const {
 
 void VirtioDevice::check(unsigned queue) {
   if (queues_[queue].broken()) fail();
+}
+
+void VirtioDevice::serve(unsigned queue) {
+  DmaMemory* memory = this->memory();
+  if (memory == nullptr || next_portion_.armed()) return;
+  uint64_t work = 0;
+  do {
+    while (take(queue, chain_)) {
+      const std::optional<Served> served = handle(queue, chain_, *memory);
+      if (!served) return fail();
+      give_back(queue, chain_, served->written);
+      work += kChainWork + served->work;
+      if (work < kPortion) continue;
+      announce(queue);
+      next_portion_.arm(clock_.now() + kPause);
+      return;
+    }
+  } while (await_more(queue));
+  announce(queue);
 }
 
 bool VirtioDevice::take(unsigned queue, VirtqueueChain& chain) {
@@ -124,6 +153,7 @@ void VirtioDevice::fail() {
 void VirtioDevice::serialize(StateArchive& archive) {
   archive.section("virtio-device", 1);
   archive.fields(accepted_, status_, config_generation_);
+  archive.timer(next_portion_);
   for (Virtqueue& queue : queues_) queue.serialize(archive);
   serialize_device(archive);
 }

@@ -1,8 +1,8 @@
 // What every virtio device has, whatever connects it to a machine: status, features, queues, configuration
 // space. A device type derives from it and handles its queues; a transport (VirtioPci) shows it to the guest.
 //
-//   driver ─registers─► VirtioPci ─► VirtioDevice ─process_queue()─► VirtioBlock, VirtioConsole …
-//             interrupt ◄─ VirtioTransport ◄─ used buffers ◄───────────────┘
+//   driver ─registers─► VirtioPci ─► VirtioDevice ─handle(chain)─► VirtioBlock, VirtioConsole …
+//             interrupt ◄─ VirtioTransport ◄─ used buffers ◄──────────────┘
 //
 // Documentation: OASIS "Virtual I/O Device (VIRTIO) Version 1.1", "Basic Facilities of a Virtio Device" and
 // "Reserved Feature Bits". Implemented: transitional devices (drivers before and since 1.0), indirect
@@ -11,9 +11,12 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/state_archive.h"
 #include "devices/dma_memory.h"
 #include "devices/virtio_types.h"
@@ -53,8 +56,12 @@ class VirtioDevice : public Serializable {
   /// Bytes of the longest configuration space.
   static constexpr unsigned kMostConfig = 64;
 
+  /// What is done in one go, in bytes moved. The rest waits for the machine's next turn, so that a driver
+  /// that queues without end holds nobody up.
+  static constexpr uint64_t kPortion = 16 << 20;
+
   /// One size for each queue, in entries.
-  VirtioDevice(VirtioId id, std::initializer_list<uint16_t> queue_sizes);
+  VirtioDevice(Clock& clock, VirtioId id, std::initializer_list<uint16_t> queue_sizes);
   VirtioDevice(const VirtioDevice&) = delete;
   VirtioDevice& operator=(const VirtioDevice&) = delete;
 
@@ -91,8 +98,16 @@ class VirtioDevice : public Serializable {
   /// `config` is kMostConfig zeros.
   virtual void fill_config(std::span<uint8_t> config) const = 0;
   virtual void config_written(unsigned /*offset*/, uint8_t /*value*/) {}
-  /// There may be chains in a queue that is ready.
-  virtual void process_queue(unsigned queue) = 0;
+  /// What came of a chain.
+  struct Served {
+    uint32_t written = 0;  ///< Bytes of its writable part, from the start.
+    uint64_t work = 0;     ///< What counts towards kPortion.
+  };
+  /// Carries out a chain, which then goes back. Nothing: it makes no sense, and the device fails.
+  [[nodiscard]] virtual std::optional<Served> handle(unsigned queue, const VirtqueueChain& chain,
+                                                     DmaMemory& memory) = 0;
+  /// There may be chains in a queue that is ready. By default all are handled.
+  virtual void process_queue(unsigned queue) { serve(queue); }
   virtual void reset_device() {}
   virtual void serialize_device(StateArchive& /*archive*/) {}
 
@@ -103,8 +118,12 @@ class VirtioDevice : public Serializable {
   [[nodiscard]] bool running() const;
   [[nodiscard]] DmaMemory* memory() { return transport_ == nullptr ? nullptr : transport_->memory(); }
 
+  /// Handles what waits in a queue, with one interrupt at the end.
+  void serve(unsigned queue);
   /// Takes the next chain off a queue, if there is one and all is well.
   [[nodiscard]] bool take(unsigned queue, VirtqueueChain& chain);
+  /// Puts back what was taken last.
+  void untake(unsigned queue) { queues_[queue].unpop(); }
   /// Gives it back; the interrupt comes with announce().
   void give_back(unsigned queue, const VirtqueueChain& chain, uint32_t written);
   /// Nothing was left in the queue: ask for a notification. True: more has come.
@@ -118,13 +137,17 @@ class VirtioDevice : public Serializable {
  private:
   [[nodiscard]] Virtqueue::Features queue_features() const;
   void check(unsigned queue);
+  void notify_all();
 
+  Clock& clock_;
   VirtioId id_;
   VirtioTransport* transport_ = nullptr;
   std::vector<Virtqueue> queues_;
   uint64_t accepted_ = 0;
   uint8_t status_ = 0;
   uint8_t config_generation_ = 0;
+  Timer next_portion_;    // while armed, queues wait
+  VirtqueueChain chain_;  // here so that serve() needs no memory of its own
 };
 
 }  // namespace vitrine::devices

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -70,7 +71,19 @@ struct VirtioMachineForTest {
   ManualClock clock;
 };
 
+/// Remembers which watched pages were announced, and how much of them.
+struct PageWatcherForTest : memory::WriteListener {
+  uint8_t watched_bytes_written(memory::RamBlock&, uint64_t page, unsigned, unsigned size, uint8_t) override {
+    pages.emplace_back(page, size);
+    return 0;
+  }
+  std::vector<std::pair<uint64_t, unsigned>> pages;
+};
+
 enum class VirtioDialect : uint8_t { Legacy, Modern };
+inline std::string virtio_dialect_name(const testing::TestParamInfo<VirtioDialect>& instance) {
+  return instance.param == VirtioDialect::Legacy ? "Legacy" : "Modern";
+}
 
 /// Rings of one queue lie in one piece, as legacy drivers lay them out; modern ones may do so too.
 class VirtioDriverForTest {

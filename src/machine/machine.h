@@ -71,6 +71,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   void mouse_buttons(uint8_t buttons) override;
   [[nodiscard]] Result<ScreenImage> screenshot() override;
   [[nodiscard]] std::optional<devices::VgaText> text_screen() override;
+  [[nodiscard]] Result<void> set_balloon(uint64_t megabytes) override;
   [[nodiscard]] std::string describe(Subject subject) const override;
 
   // DebugTarget alone (machine_debug.cc)

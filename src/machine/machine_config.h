@@ -100,6 +100,8 @@ struct VirtioConfig {
   Interrupts interrupts = Interrupts::Messages;
   size_t drive = 0;                            ///< Block: index into MachineConfig::drives.
   std::string serial = {};                     ///< Block; empty: one is made up.
+  bool deflate_on_out_of_memory = false;       ///< Balloon.
+  bool free_page_reporting = false;            ///< Balloon.
   std::optional<EndpointIndex> endpoint = {};  ///< Console; none: nobody is at the other end.
 };
 

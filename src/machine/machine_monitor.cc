@@ -1,6 +1,8 @@
 // What the monitor asks of the machine.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cpu/disassembler.h"
 #include "devices/vga_renderer.h"
 #include "devices/vga_text.h"
@@ -153,7 +155,31 @@ std::string describe_pci(const Pc& pc) {
   return text;
 }
 
+constexpr uint64_t kMegabyte = uint64_t{1} << 20;
+
+// The first line is what other programs' monitors print.
+std::string describe_balloon(Pc& pc) {
+  const devices::VirtioBalloon* balloon = pc.balloon();
+  if (balloon == nullptr) return {};
+  const auto megabytes = [](uint64_t bytes) { return (bytes + kMegabyte - 1) / kMegabyte; };
+  const auto without = [&](uint64_t pages) {
+    return megabytes(pc.ram().size() - std::min(pages * kPageSize, pc.ram().size()));
+  };
+  return fmt::format("balloon: actual={}\nasked for {} of {} MB; the host holds {} MB for the guest\n",
+                     without(balloon->held()), without(balloon->asked_for()), megabytes(pc.ram().size()),
+                     megabytes(pc.ram().resident()));
+}
+
 }  // namespace
+
+Result<void> Machine::set_balloon(uint64_t megabytes) {
+  devices::VirtioBalloon* balloon = pc_->balloon();
+  if (balloon == nullptr) return MonitorTarget::set_balloon(megabytes);
+  const uint64_t size = pc_->ram().size();
+  const uint64_t wanted = std::min(megabytes, size / kMegabyte + 1) * kMegabyte;
+  balloon->ask_for(static_cast<uint32_t>((size - std::min(wanted, size)) / kPageSize));
+  return {};
+}
 
 std::string Machine::describe(Subject subject) const {
   switch (subject) {
@@ -163,6 +189,7 @@ std::string Machine::describe(Subject subject) const {
     case Subject::Block: return pc_->describe_drives();
     case Subject::Chardev: return characters_->describe();
     case Subject::Roms: return roms_;
+    case Subject::Balloon: return describe_balloon(*pc_);
     case Subject::Gdb: return gdb_ ? gdb_->describe() : std::string();
   }
   return {};

@@ -131,6 +131,13 @@ void command_mouse_button(MonitorSession& session, std::string_view arguments) {
   session.target().mouse_buttons(static_cast<uint8_t>(*buttons));
 }
 
+void command_balloon(MonitorSession& session, std::string_view arguments) {
+  const auto megabytes = session.evaluate(arguments);
+  if (!megabytes) return session.print_error(megabytes.error());
+  if (*megabytes == 0) return session.print("a guest needs a megabyte at least\n");
+  if (const auto set = session.target().set_balloon(*megabytes); !set) session.print_error(set.error());
+}
+
 void command_gdbserver(MonitorSession& session, std::string_view arguments) {
   if (!arguments.empty() && arguments != "status") {
     return session.print("the gdb server is opened at the start: use -gdb {} or -s\n", arguments);
@@ -160,6 +167,7 @@ constexpr MonitorCommand kCommands[] = {
     {"sendkey", "", "KEY[-KEY…] [MS]", "press keys together, for a time", command_sendkey},
     {"mouse_move", "", "DX DY [DZ]", "move the mouse", command_mouse_move},
     {"mouse_button", "", "STATE", "set the buttons: 1 left, 2 middle, 4 right", command_mouse_button},
+    {"balloon", "", "MEGABYTES", "how much memory the guest should do with", command_balloon},
     {"gdbserver", "", "status", "say whether the gdb server is there", command_gdbserver},
 };
 

@@ -139,6 +139,7 @@ constexpr MonitorCommand kInfoCommands[] = {
     {"block", "", "", "the drives", info_subject<Subject::Block>},
     {"chardev", "", "", "serial lines, monitor and what they lead to", info_subject<Subject::Chardev>},
     {"roms", "", "", "firmware and kernel in memory", info_subject<Subject::Roms>},
+    {"balloon", "", "", "how much memory the guest has left itself", info_subject<Subject::Balloon>},
     {"gdb", "", "", "the gdb server", info_subject<Subject::Gdb>},
     {"status", "", "", "running or paused", info_status},
     {"name", "", "", "the machine's name", info_name},

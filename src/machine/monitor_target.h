@@ -38,7 +38,7 @@ struct DisassembledInstruction {
 };
 
 /// A part of the machine that describes itself in a few lines.
-enum class Subject : uint8_t { Pic, Irq, Pci, Block, Chardev, Roms, Gdb };
+enum class Subject : uint8_t { Pic, Irq, Pci, Block, Chardev, Roms, Gdb, Balloon };
 
 class MonitorTarget {
  public:
@@ -86,6 +86,12 @@ class MonitorTarget {
   [[nodiscard]] virtual Result<ScreenImage> screenshot() = 0;
   /// nullopt: not in a text mode, or no display.
   [[nodiscard]] virtual std::optional<devices::VgaText> text_screen() = 0;
+
+  /// How much memory the guest should do with, in MiB, from 1 on; more than there is means all of it.
+  [[nodiscard]] virtual Result<void> set_balloon(uint64_t /*megabytes*/) {
+    return std::unexpected(
+        Error{"this machine has no balloon", "", 0, "start with -device virtio-balloon-pci"});
+  }
 
   /// Lines, each ended; empty when the machine has no such part.
   [[nodiscard]] virtual std::string describe(Subject subject) const = 0;

@@ -64,6 +64,11 @@ class FakeTarget : public MonitorTarget {
   void mouse_buttons(uint8_t value) override { buttons = value; }
   Result<ScreenImage> screenshot() override { return ScreenImage{2, 1, {255, 0, 0, 0, 0, 255}}; }
   std::optional<devices::VgaText> text_screen() override { return devices::VgaText{4, {"hi─", ""}, 0, 0}; }
+  Result<void> set_balloon(uint64_t megabytes) override {
+    if (megabytes == 666) return MonitorTarget::set_balloon(megabytes);
+    balloon = megabytes;
+    return {};
+  }
   std::string describe(Subject subject) const override {
     return subject == Subject::Block ? "ide0-hd0: x.img\n" : "";
   }
@@ -78,6 +83,7 @@ class FakeTarget : public MonitorTarget {
   std::vector<std::pair<devices::Key, devices::KeyAction>> keys;
   std::array<int, 3> mouse{};
   uint8_t buttons = 0;
+  uint64_t balloon = 0;
 
  private:
   std::unique_ptr<memory::RamBlock> ram_;
@@ -262,6 +268,16 @@ TEST_F(MonitorTest, TypesKeysOverTime) {
   std::string answer;
   for (int i = 0; i < 5000 && answer.empty(); ++i) answer = run("sendkey a");
   EXPECT_THAT(answer, HasSubstr("waiting to be typed"));
+}
+
+TEST_F(MonitorTest, AsksForMemory) {
+  EXPECT_EQ(run("balloon 100"), "");
+  EXPECT_EQ(target_.balloon, 100u);
+  EXPECT_NE(run("balloon 0").find("a megabyte at least"), std::string::npos);
+  EXPECT_NE(run("balloon"), "");
+  EXPECT_NE(run("balloon 666").find("-device virtio-balloon-pci"), std::string::npos);
+  EXPECT_EQ(target_.balloon, 100u);
+  EXPECT_EQ(run("info balloon"), "this machine has none\n");
 }
 
 TEST_F(MonitorTest, MovesTheMouse) {

@@ -43,12 +43,14 @@
 #include "devices/uart16550a.h"
 #include "devices/vga.h"
 #include "devices/vga_pci.h"
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_pci.h"
 #include "firmware/direct_boot.h"
 #include "machine/boot_setup.h"
 #include "machine/character_devices.h"
 #include "machine/machine_config.h"
 #include "machine/processors.h"
+#include "machine/simple_character_backends.h"
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
 
@@ -93,6 +95,9 @@ class Pc final : public Serializable {
   [[nodiscard]] const devices::PicPair& pic() const { return *pic_; }
   [[nodiscard]] const devices::IoApic* io_apic() const { return io_apic_.get(); }
   [[nodiscard]] const devices::PciBus* pci() const { return pci_.get(); }
+  /// Null without one.
+  [[nodiscard]] devices::VirtioBalloon* balloon() { return balloon_; }
+  [[nodiscard]] const memory::RamBlock& ram() const { return *ram_; }
   /// One line a drive, for `info block`.
   [[nodiscard]] std::string describe_drives() const;
 
@@ -172,7 +177,9 @@ class Pc final : public Serializable {
   std::array<std::unique_ptr<devices::IdeChannel>, 2> isa_ide_;  // without PCI
   std::unique_ptr<devices::Piix3Ide> piix3_ide_;                 // with it
   devices::ApicMessageSink messages_{apic_bus_};
+  NullCharacterBackend nobody_;
   std::vector<std::unique_ptr<devices::VirtioPci>> virtio_;  // in the order of their slots
+  devices::VirtioBalloon* balloon_ = nullptr;                // one of them
   std::unique_ptr<devices::FwCfg> fw_cfg_;
   std::optional<firmware::DirectEntry> direct_entry_;  // -bios none
   std::string boot_order_;                             // from the first reset on

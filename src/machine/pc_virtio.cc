@@ -1,15 +1,30 @@
 // The part of the PC that drivers find rather than firmware: virtio devices on the PCI bus.
 #include <fmt/format.h>
+#include <sys/random.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "devices/virtio_block.h"
+#include "devices/virtio_console.h"
+#include "devices/virtio_entropy.h"
 #include "machine/pc.h"
 
 namespace vitrine::machine {
 namespace {
 
 constexpr unsigned kFirstSlot = 3;  // behind host bridge, PIIX3 and VGA
+
+/// The host's, as /dev/urandom has them.
+bool random_bytes(std::span<uint8_t> data) {
+  while (!data.empty()) {
+    const ssize_t count = ::getrandom(data.data(), data.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    data = data.subspan(static_cast<size_t>(count));
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -34,10 +49,29 @@ Result<void> Pc::make_virtio(MachineConfig& config) {
 }
 
 std::unique_ptr<devices::VirtioDevice> Pc::make_virtio_device(const VirtioConfig& config, unsigned number) {
-  const std::string serial = config.serial.empty() ? fmt::format("VV{:05}", number + 1) : config.serial;
-  auto disk = std::make_unique<devices::VirtioBlock>(host_.clock, *drives_[config.drive].backend, serial);
-  disk->set_error_callback(host_.report);
-  return disk;
+  Clock& clock = host_.clock;
+  switch (config.type) {
+    case devices::VirtioId::Block: {
+      const std::string serial = config.serial.empty() ? fmt::format("VV{:05}", number + 1) : config.serial;
+      auto disk = std::make_unique<devices::VirtioBlock>(clock, *drives_[config.drive].backend, serial);
+      disk->set_error_callback(host_.report);
+      return disk;
+    }
+    case devices::VirtioId::Console:
+      return std::make_unique<devices::VirtioConsole>(
+          clock, config.endpoint ? host_.characters.attach(*config.endpoint) : nobody_);
+    case devices::VirtioId::Entropy: return std::make_unique<devices::VirtioEntropy>(clock, random_bytes);
+    case devices::VirtioId::Balloon: {
+      auto balloon = std::make_unique<devices::VirtioBalloon>(
+          clock, *ram_,
+          devices::VirtioBalloon::Options{.deflate_on_out_of_memory = config.deflate_on_out_of_memory,
+                                          .reporting = config.free_page_reporting});
+      balloon->set_error_callback(host_.report);
+      balloon_ = balloon.get();
+      return balloon;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace vitrine::machine

@@ -341,6 +341,9 @@ constexpr DeviceRow kRows[] = {
     {"firmware configuration", make_fw_cfg},
     {"small devices", make_small_devices},
     {"virtio disk", make_virtio_block},
+    {"virtio console", make_virtio_console},
+    {"virtio entropy", make_virtio_entropy},
+    {"virtio balloon", make_virtio_balloon},
 };
 
 }  // namespace

@@ -1,9 +1,15 @@
 #include "fuzz/virtio_rows.h"
 
+#include <algorithm>
+
 #include "devices/block_backend_for_test.h"
 #include "devices/pci_bus.h"
+#include "devices/virtio_balloon.h"
 #include "devices/virtio_block.h"
+#include "devices/virtio_console.h"
+#include "devices/virtio_entropy.h"
 #include "devices/virtio_pci.h"
+#include "machine/simple_character_backends.h"
 
 namespace vitrine::fuzz {
 namespace {
@@ -127,6 +133,32 @@ void make_virtio_block(DeviceBench& bench) {
   disk.fail_reads_at = 10'000;
   disk.fail_writes_at = 20'000;
   attach(bench, std::make_unique<devices::VirtioBlock>(bench.clock, disk, "fuzz"));
+}
+
+void make_virtio_console(DeviceBench& bench) {
+  auto& backend = bench.own<machine::MemoryCharacterBackend>();
+  attach(bench, std::make_unique<devices::VirtioConsole>(bench.clock, backend));
+  bench.add_event([&backend](FuzzInput& input) {
+    const auto text = input.bytes(input.below(40));
+    backend.type(std::string(text.begin(), text.end()));
+    if (backend.waiting() > 4096) backend.take();
+  });
+}
+
+void make_virtio_entropy(DeviceBench& bench) {
+  attach(bench, std::make_unique<devices::VirtioEntropy>(bench.clock, [](std::span<uint8_t> data) {
+           std::ranges::fill(data, uint8_t{0x5a});
+           return true;
+         }));
+}
+
+void make_virtio_balloon(DeviceBench& bench) {
+  auto balloon = std::make_unique<devices::VirtioBalloon>(
+      bench.clock, *bench.ram,
+      devices::VirtioBalloon::Options{.deflate_on_out_of_memory = true, .reporting = true});
+  devices::VirtioBalloon& device = *balloon;
+  attach(bench, std::move(balloon));
+  bench.add_event([&device](FuzzInput& input) { device.ask_for(input.value()); });
 }
 
 }  // namespace vitrine::fuzz

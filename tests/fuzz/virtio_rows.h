@@ -7,5 +7,8 @@
 namespace vitrine::fuzz {
 
 void make_virtio_block(DeviceBench& bench);
+void make_virtio_console(DeviceBench& bench);
+void make_virtio_entropy(DeviceBench& bench);
+void make_virtio_balloon(DeviceBench& bench);
 
 }  // namespace vitrine::fuzz

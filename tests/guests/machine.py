@@ -143,23 +143,43 @@ class Machine:
         self._thread.join(10)
         return self._text
 
+    def count(self, text):
+        """How often this has come so far."""
+        with self._changed:
+            return self._text.count(text)
+
+    def process_number(self):
+        return self._process.pid
+
     def tail(self, lines=12):
         return "\n".join(line.rstrip() for line in plain(self._text).split("\n")[-lines:])
+
+    def connect(self, path):
+        """One end of a unix socket that the machine listens at."""
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(max(1, self._deadline - time.monotonic()))
+        while True:
+            try:
+                connection.connect(path)
+                return connection
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > self._deadline:
+                    connection.close()
+                    raise GuestFailed(f"the machine does not listen at {path}") from None
+                time.sleep(0.05)
+
+    def rest(self):
+        """Between two looks at what is to come."""
+        if self._process.poll() is not None or time.monotonic() > self._deadline:
+            raise GuestFailed(f"what was awaited did not come\n{self.tail()}")
+        time.sleep(0.1)
 
     # The monitor.
 
     def monitor(self, command):
         if not self._monitor:
-            self._monitor = socket.socket(socket.AF_UNIX)
+            self._monitor = self.connect(self._monitor_path)
             self._monitor.settimeout(10)
-            while True:
-                try:
-                    self._monitor.connect(self._monitor_path)
-                    break
-                except OSError:
-                    if self._process.poll() is not None or time.monotonic() > self._deadline:
-                        raise GuestFailed("the machine's monitor cannot be reached") from None
-                    time.sleep(0.05)
             self._monitor_answer()
         self._monitor.sendall(command.encode() + b"\n")
         return self._monitor_answer()

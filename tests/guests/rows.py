@@ -7,6 +7,7 @@ import dataclasses
 import pathlib
 import re
 import subprocess
+import tempfile
 import zlib
 from typing import Callable
 
@@ -216,31 +217,55 @@ def linux_disk(session):
 
 
 def linux_virtio(session):
-    """Two virtio disks, one for each kind of driver: copied from one to the other, a reset between, compared, power off."""
+    """Virtio devices, one disk for each kind of driver: copied from one to the other, a reset between, compared; random
+    numbers; a talk on the console; memory given back; power off."""
     suffix = "-qemu.img" if session.is_qemu else ".img"
     first, digest = session.images.ext2_disk("ext2-modern" + suffix)
     second, _ = session.images.ext2_disk("ext2-legacy" + suffix)
+    random = ["dd if=/dev/hwrng of=/random bs=256 count=16", "sha256sum /random", "wc -c /random"]
     commands = "; ".join([
         "virtio /dev/vdb", "mkdir /old", "mount -t ext4 /dev/vda /mnt", "mount -t ext4 /dev/vdb /old",
         "if [ -e /old/copy ]", "then sha256sum /old/copy", "dd if=/old/copy of=/mnt/copy bs=64k", "umount /mnt", "umount /old",
-        "else sha256sum /mnt/data", "dd if=/mnt/data of=/old/copy bs=64k", "umount /mnt", "umount /old", "reboot -f", "fi"])
-    # The legacy one with the interrupt pin, the other with messages.
-    machine = session.start(
-        "-m", "128", *SERIAL, "-kernel", session.images.linux(), "-initrd", session.images.initramfs(),
-        "-append", f"{QUICK} vitrine.run={commands.replace(' ', '+')}",
-        "-drive", f"file={first},format=raw,if=none,id=new", "-device", "virtio-blk-pci,drive=new,disable-legacy=on",
-        "-drive", f"file={second},format=raw,if=none,id=old", "-device", "virtio-blk-pci,drive=old,disable-modern=on,vectors=0")
-    machine.expect(USERLAND)
-    machine.expect(rf"^{digest}  /mnt/data")
-    machine.expect(USERLAND)
-    machine.expect(rf"^{digest}  /old/copy")
-    machine.expect(r"vitrine: status 0")
-    machine.expect_end()
+        "else sha256sum /mnt/data", "dd if=/mnt/data of=/old/copy bs=64k", "umount /mnt", "umount /old", "reboot -f", "fi",
+        "cat /sys/class/misc/hw_random/rng_current", *random, *random,
+        "echo hello from the guest >/dev/hvc0", "read line </dev/hvc0", "echo heard: $line"])
+    with tempfile.TemporaryDirectory(prefix="vitrine-hvc-") as folder:
+        # The legacy disk with the interrupt pin, the other with messages.
+        machine = session.start(
+            "-m", "128", *SERIAL, "-kernel", session.images.linux(), "-initrd", session.images.initramfs(),
+            "-append", f"{QUICK} vitrine.run={commands.replace(' ', '+')}",
+            "-drive", f"file={first},format=raw,if=none,id=new", "-device", "virtio-blk-pci,drive=new,disable-legacy=on",
+            "-drive", f"file={second},format=raw,if=none,id=old", "-device", "virtio-blk-pci,drive=old,disable-modern=on,vectors=0",
+            "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
+            "-chardev", f"socket,path={folder}/hvc0,server=on,wait=off,id=hvc",
+            "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=hvc")
+        machine.expect(USERLAND)
+        machine.expect(rf"^{digest}  /mnt/data")
+        machine.expect(USERLAND)
+        machine.expect(rf"^{digest}  /old/copy")
+        machine.expect(r"^virtio_rng")
+        numbers = []
+        for _ in range(2):
+            numbers.append(machine.expect(r"^([0-9a-f]{64})  /random").group(1))
+            machine.expect(r"^4096 /random")
+        if numbers[0] == numbers[1]:
+            raise GuestFailed("/dev/hwrng repeats itself")
+        with machine.connect(f"{folder}/hvc0") as console:
+            heard = b""
+            while b"hello from the guest" not in heard:
+                heard += console.recv(1000)
+            machine.monitor("balloon 80")
+            while "actual=80" not in machine.monitor("info balloon"):
+                machine.rest()
+            console.sendall(b"hello from outside\n")
+            machine.expect(r"^heard: hello from outside")
+            machine.expect(r"vitrine: status 0")
+            machine.expect_end()
     for image in first, second:
         wrong = session.images.check_ext2(image, "copy", digest)
         if wrong:
             raise GuestFailed(f"{image}: {wrong}")
-    return "modern and legacy disk, reset between: checksums right on both sides"
+    return "modern and legacy disk, reset between, right on both sides; hwrng, hvc0, balloon"
 
 
 def linux_killed(session):
