@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "memory/host_pages.h"
+
 namespace vitrine::devices {
 namespace {
 
@@ -104,7 +106,7 @@ void VirtioBalloon::give_up(memory::PhysicalMap& map, uint64_t first, uint64_t p
     if (!ram || !map.a20()) continue;
     const uint64_t page = region.write_page(where);
     for (uint64_t i = 0; i < run; ++i) map.note_write(ram_, page + i);
-    const auto given = ram_.give_up(page, run);
+    const auto given = memory::give_up_pages(ram_, page, run);
     if (!given && report_ && !reported_) report_(given.error());
     reported_ |= !given;
   }

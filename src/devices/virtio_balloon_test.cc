@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "devices/virtio_driver_for_test.h"
+#include "memory/host_pages.h"
 
 namespace vitrine::devices {
 namespace {
@@ -48,12 +49,12 @@ TEST_P(VirtioBalloonTest, AsksThroughTheConfiguration) {
 }
 
 TEST_P(VirtioBalloonTest, GivesPagesBack) {
-  const uint64_t before = machine.ram->resident();
+  const uint64_t before = memory::resident_bytes(*machine.ram);
   for (unsigned i = 0; i < 8; ++i) machine.memory.watch(*machine.ram, kFirst + i, memory::Watch::Code);
   // In any order, twice, and one by itself.
   send(0, {kFirst + 3, kFirst + 1, kFirst + 2, kFirst + 2, kFirst + 20});
   EXPECT_TRUE(driver.used(0));
-  EXPECT_EQ(before - machine.ram->resident(), 4 * kPageSize);
+  EXPECT_EQ(before - memory::resident_bytes(*machine.ram), 4 * kPageSize);
   EXPECT_EQ(watcher.pages, (std::vector<std::pair<uint64_t, unsigned>>{
                                {kFirst + 1, kPageSize}, {kFirst + 2, kPageSize}, {kFirst + 3, kPageSize}}));
   EXPECT_EQ(*page(kFirst), 0x77);
@@ -81,14 +82,14 @@ TEST_P(VirtioBalloonTest, WhatIsNoRamStaysAsItIs) {
 }
 
 TEST_P(VirtioBalloonTest, ReportedPages) {
-  const uint64_t before = machine.ram->resident();
+  const uint64_t before = memory::resident_bytes(*machine.ram);
   const uint64_t start = uint64_t{kFirst} << 12;
   for (const uint16_t queue : {2, 4}) {
     driver.send(queue,
                 {{start, 0x4000, true}, {start + 0x8001, 0x2fff, true}, {start + 0x20010, 0x20, true}});
     EXPECT_TRUE(driver.used(queue));
   }
-  EXPECT_EQ(before - machine.ram->resident(), 6 * kPageSize);
+  EXPECT_EQ(before - memory::resident_bytes(*machine.ram), 6 * kPageSize);
   EXPECT_EQ(*page(kFirst + 8), 0x77) << "not whole";
   EXPECT_EQ(*page(kFirst + 32), 0x77);
   driver.send(2, {{~uint64_t{0} - 0x3000, 0xffffffff, true}, {0, 0xffffffff, true}});

@@ -7,6 +7,7 @@
 #include "devices/vga_renderer.h"
 #include "devices/vga_text.h"
 #include "machine/machine.h"
+#include "memory/host_pages.h"
 
 namespace vitrine::machine {
 
@@ -167,7 +168,7 @@ std::string describe_balloon(Pc& pc) {
   };
   return fmt::format("balloon: actual={}\nasked for {} of {} MB; the host holds {} MB for the guest\n",
                      without(balloon->held()), without(balloon->asked_for()), megabytes(pc.ram().size()),
-                     megabytes(pc.ram().resident()));
+                     megabytes(memory::resident_bytes(pc.ram())));
 }
 
 }  // namespace

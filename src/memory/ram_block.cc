@@ -1,10 +1,6 @@
 #include "memory/ram_block.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-
-#include "base/check.h"
 
 namespace vitrine::memory {
 
@@ -18,21 +14,6 @@ Result<std::unique_ptr<RamBlock>> RamBlock::create(std::string name, uint64_t si
   Mapping mapping =
       TRY(Mapping::create(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd.get()));
   return std::unique_ptr<RamBlock>(new RamBlock(std::move(name), std::move(memfd), std::move(mapping)));
-}
-
-Result<void> RamBlock::give_up(uint64_t first_page, uint64_t pages) {
-  CHECK(first_page <= size() >> kPageShift && pages <= (size() >> kPageShift) - first_page);
-  const auto offset = static_cast<off_t>(first_page << kPageShift);
-  const auto length = static_cast<off_t>(pages << kPageShift);
-  if (::fallocate(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) == 0) return {};
-  return std::unexpected(error_from_errno("cannot give guest memory back to the host", name_));
-}
-
-uint64_t RamBlock::resident() const {
-  struct stat status {};
-  constexpr uint64_t kBlockSize = 512;  // stat(2): whatever st_blksize says
-  if (::fstat(memfd_.get(), &status) != 0) return 0;
-  return static_cast<uint64_t>(status.st_blocks) * kBlockSize;
 }
 
 RamBlock::RamBlock(std::string name, Descriptor memfd, Mapping mapping)

@@ -36,12 +36,6 @@ class RamBlock {
     return host >= mapping_.data() && host < mapping_.data() + mapping_.size();
   }
 
-  /// Gives the host memory of these pages back: they read as zeros, until somebody writes to them. Whoever
-  /// has pointers to them keeps them. Watchers are told by the caller, before (PhysicalMap::note_write).
-  [[nodiscard]] Result<void> give_up(uint64_t first_page, uint64_t pages);
-  /// Bytes of host memory (or swap) that the block takes now.
-  [[nodiscard]] uint64_t resident() const;
-
   /// The Watch bits of a page. `page` is an index within the block. A writer that may not call
   /// PhysicalMap::note_write must not write while any bit is set.
   [[nodiscard]] uint8_t watches(uint64_t page) const {
