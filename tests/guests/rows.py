@@ -239,18 +239,19 @@ def linux_virtio(session):
             "-device", "virtio-rng-pci", "-device", "virtio-balloon-pci",
             "-chardev", f"socket,path={folder}/hvc0,server=on,wait=off,id=hvc",
             "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=hvc")
-        machine.expect(USERLAND)
-        machine.expect(rf"^{digest}  /mnt/data")
-        machine.expect(USERLAND)
-        machine.expect(rf"^{digest}  /old/copy")
-        machine.expect(r"^virtio_rng")
-        numbers = []
-        for _ in range(2):
-            numbers.append(machine.expect(r"^([0-9a-f]{64})  /random").group(1))
-            machine.expect(r"^4096 /random")
-        if numbers[0] == numbers[1]:
-            raise GuestFailed("/dev/hwrng repeats itself")
+        # From the start on: what is said when nobody listens is lost.
         with machine.connect(f"{folder}/hvc0") as console:
+            machine.expect(USERLAND)
+            machine.expect(rf"^{digest}  /mnt/data")
+            machine.expect(USERLAND)
+            machine.expect(rf"^{digest}  /old/copy")
+            machine.expect(r"^virtio_rng")
+            numbers = []
+            for _ in range(2):
+                numbers.append(machine.expect(r"^([0-9a-f]{64})  /random").group(1))
+                machine.expect(r"^4096 /random")
+            if numbers[0] == numbers[1]:
+                raise GuestFailed("/dev/hwrng repeats itself")
             heard = b""
             while b"hello from the guest" not in heard:
                 heard += console.recv(1000)
