@@ -27,6 +27,7 @@ sandbox::Policy policy_from(const BoxOptions& options) {
   if (options.jit) policy.allow(sandbox::MayMapExecutableMemory{});
   if (options.loopback) policy.allow(sandbox::MayUseLoopback{});
   for (const sandbox::Guarantee guarantee : options.lacks) policy.allow(sandbox::MayLack{guarantee});
+  for (const sandbox::Guarantee guarantee : options.required) policy.require(guarantee);
   if (options.strict) policy.on_violation(sandbox::OnViolation::End);
   if (options.learn) policy.record_paths();
   return policy.limit(options.limits);

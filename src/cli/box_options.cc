@@ -133,14 +133,10 @@ Result<void> option_disable(BoxOptions& options, std::string_view argument) {
   return {};
 }
 
-Result<void> option_lack(BoxOptions& options, std::string_view argument) {
-  const auto guarantee = sandbox::guarantee_from_name(argument);
-  if (!guarantee) {
-    return std::unexpected(
-        Error{"--lack: there is no guarantee", std::string(argument), 0, "--explain lists them"});
-  }
-  options.lacks.push_back(*guarantee);
-  return {};
+Result<sandbox::Guarantee> parse_guarantee(std::string_view option, std::string_view text) {
+  if (const auto guarantee = sandbox::guarantee_from_name(text)) return *guarantee;
+  return std::unexpected(Error{fmt::format("--{}: there is no guarantee", option), std::string(text), 0,
+                               "--explain lists them"});
 }
 
 constexpr BoxOption kOptions[] = {
@@ -186,7 +182,15 @@ constexpr BoxOption kOptions[] = {
      [](BoxOptions& o, std::string_view) -> Result<void> { return o.jit = true, Result<void>{}; }},
     {"strict", "", Other, "the first denied system call ends it; otherwise the call fails",
      [](BoxOptions& o, std::string_view) -> Result<void> { return o.strict = true, Result<void>{}; }},
-    {"lack", "GUARANTEE", Other, "start even if this host cannot give the guarantee", option_lack},
+    {"require", "GUARANTEE", Other,
+     "do not start without it (--explain lists them; most are required anyway)",
+     [](BoxOptions& o, std::string_view a) -> Result<void> {
+       return o.required.push_back(TRY(parse_guarantee("require", a))), Result<void>{};
+     }},
+    {"lack", "GUARANTEE", Other, "start even if this host cannot give it",
+     [](BoxOptions& o, std::string_view a) -> Result<void> {
+       return o.lacks.push_back(TRY(parse_guarantee("lack", a))), Result<void>{};
+     }},
     {"profile", "FILE", Other,
      "options from a TOML file: ro = [\"/usr/share\"], exec = true, memory = \"256M\"",
      [](BoxOptions& o, std::string_view a) { return read_box_profile(o, std::string(a)); }},

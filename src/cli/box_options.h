@@ -42,6 +42,7 @@ struct BoxOptions {
   sandbox::Limits limits;
   bool strict = false;
   std::vector<sandbox::Guarantee> lacks;
+  std::vector<sandbox::Guarantee> required;
   std::vector<sandbox::Mechanism> disabled;
 
   ReportFormat report = ReportFormat::None;

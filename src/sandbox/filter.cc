@@ -45,8 +45,8 @@ class Compiler {
 
   Result<void> compile() {
     for (const CallRow& row : call_table()) {
-      if (!held(row.right) || row.number == SYS_mmap) continue;
-      if (auto added = add(row.number, action_for(row), row.conditions); !added) return added;
+      if (!held(row.right) || row.number == SYS_mmap || (spec_.tell_paths && is_told(row))) continue;
+      if (auto added = add(row.number, SCMP_ACT_ALLOW, row.conditions); !added) return added;
     }
     if (auto added = memory(); !added) return added;
     if (auto added = signals(); !added) return added;
@@ -56,11 +56,6 @@ class Compiler {
 
  private:
   [[nodiscard]] bool held(Right right) const { return (spec_.rights & right_bit(right)) != 0; }
-
-  [[nodiscard]] uint32_t action_for(const CallRow& row) const {
-    const bool path = row.right == Right::Files || row.right == Right::ChangeFiles;
-    return spec_.tell_paths && path ? SCMP_ACT_NOTIFY : SCMP_ACT_ALLOW;
-  }
 
   Result<void> add(int number, uint32_t action, std::array<Condition, 2> conditions = {}) {
     std::array<scmp_arg_cmp, 2> comparisons{};

@@ -24,7 +24,6 @@ struct FilterSpec {
   uint32_t rights = 1;  ///< Bits by Right.
   DeniedCall denied = DeniedCall::Fail;
   std::optional<uint64_t> largest_mapping;  ///< Bytes that may be asked for at once.
-  bool signals_itself_only = false;         ///< See Filter::for_process.
   /// The first execve is made from this descriptor, which the program can never have: it is not below its
   /// limit of open files.
   std::optional<int> program_descriptor;

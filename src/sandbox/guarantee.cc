@@ -61,7 +61,8 @@ class Assessment {
   /// `rests_on`: those of them that are there are named.
   void add(Guarantee guarantee, bool held, bool wanted, std::initializer_list<Mechanism> rests_on,
            std::string note = {}) {
-    Assurance assurance{guarantee, held, wanted && !policy_.may_lack(guarantee), {}, std::move(note)};
+    const bool required = (wanted && !policy_.may_lack(guarantee)) || policy_.requires_guarantee(guarantee);
+    Assurance assurance{guarantee, held, required, {}, std::move(note)};
     for (const Mechanism mechanism : rests_on) {
       if (held && has(mechanism)) assurance.rests_on.push_back(mechanism);
     }
@@ -128,7 +129,8 @@ class Assessment {
     }();
     const bool free = policy_.may_map_executable() || policy_.may_start_programs();
     const bool held = has(SeccompFilter) && (!writes || has(MountNamespace));
-    add(Guarantee::Code, held && !free, !free, {SeccompFilter, MountNamespace, DenyWriteExecute, Landlock},
+    // Not wanted unless required: writing files on a host without mount namespaces is worth having.
+    add(Guarantee::Code, held && !free, false, {SeccompFilter, MountNamespace, DenyWriteExecute, Landlock},
         free    ? "the policy allows other code"
         : !held ? "a file that it may write can be mapped executable where there is no mount namespace"
                 : "");

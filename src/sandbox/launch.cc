@@ -131,7 +131,9 @@ bool Launch::uses_user_namespace() const {
 uint32_t Launch::rights() const {
   uint32_t rights = right_bit(Right::Compute);
   const bool dynamic = !program_.loader.empty();
-  if (dynamic || !policy_.paths().empty() || policy_.temporary_bytes() || !program_.script.empty()) {
+  // Every box has its own file and some devices, and start-up code asks for them. Which paths there are,
+  // mounts and Landlock hold; where the host has neither, a program that needs no file can name none.
+  if (has(Mechanism::MountNamespace) || has(Mechanism::Landlock) || dynamic || !policy_.paths().empty()) {
     rights |= right_bit(Right::Files);
   }
   if (writes_files(policy_)) rights |= right_bit(Right::ChangeFiles);
@@ -152,6 +154,9 @@ Result<void> Launch::prepare() {
   const bool own_proc = has(Mechanism::ProcFileSystem);
   view_ = TRY(plan_file_view(policy_, program_, request_.working_directory, own_proc));
   assurances_ = assess(policy_, features_);
+  if (!has(Mechanism::MountNamespace)) {
+    if (auto possible = refuse_read_only_within_writable(); !possible) return possible;
+  }
   if (policy_.temporary_bytes() && !has(Mechanism::MountNamespace)) {
     return std::unexpected(Error{"this host cannot give temporary files of their own", "", 0,
                                  features_[Mechanism::MountNamespace].detail});
@@ -161,6 +166,21 @@ Result<void> Launch::prepare() {
                                  features_[Mechanism::NetworkNamespace].detail});
   }
   return require_all(assurances_);
+}
+
+Result<void> Launch::refuse_read_only_within_writable() const {
+  // Landlock's rules only add rights.
+  for (const PathGrant& inner : view_.grants) {
+    for (const PathGrant& outer : view_.grants) {
+      if (inner.rights == PathRights::ReadWrite || outer.rights == PathRights::Read || !inner.reason.empty())
+        continue;
+      if (!is_beneath(inner.path, outer.path)) continue;
+      return std::unexpected(
+          Error{fmt::format("this host cannot keep a path beneath '{}' from being written:", outer.path),
+                inner.path, 0, features_[Mechanism::MountNamespace].detail});
+    }
+  }
+  return {};
 }
 
 Result<Explanation> Launch::explain() {
@@ -249,9 +269,12 @@ void Launch::make_limits() {
   add(RLIMIT_CORE, 0);
   add(RLIMIT_MSGQUEUE, 0);
   add(RLIMIT_NOFILE, limits.open_files);
-  // Threads of the program and the first process share the count where the user is the box's own. Where it is
-  // not, the filter lets nobody fork, or the user's other processes would count.
-  if (has(Mechanism::OtherUser) || uses_user_namespace()) add(RLIMIT_NPROC, limits.processes + 1);
+  // The first process counts as well, and where the user is not the box's own, everything else that the user
+  // runs.
+  const bool own_count = has(Mechanism::OtherUser) || uses_user_namespace();
+  if (own_count || limits.processes > 1) {
+    add(RLIMIT_NPROC, limits.processes + 1 + (own_count ? 0 : count_tasks(::getuid())));
+  }
   if (limits.output) add(RLIMIT_FSIZE, *limits.output);
   if (limits.processor_time) {
     // A second line, in whole seconds, behind the supervisor's.

@@ -25,6 +25,7 @@ class Launch {
  private:
   [[nodiscard]] bool has(Mechanism mechanism) const { return features_.has(mechanism); }
   void leave_out_what_is_not_used();
+  [[nodiscard]] Result<void> refuse_read_only_within_writable() const;
   [[nodiscard]] bool uses_user_namespace() const;
   [[nodiscard]] uint32_t rights() const;
   [[nodiscard]] unsigned long clone_flags() const;

@@ -44,6 +44,11 @@ Policy& Policy::allow(MayLack lack) {
   return *this;
 }
 
+Policy& Policy::require(Guarantee guarantee) {
+  required_.insert(guarantee);
+  return *this;
+}
+
 Policy& Policy::limit(const Limits& limits) {
   limits_ = limits;
   return *this;

@@ -88,6 +88,9 @@ class Policy {
   Policy& allow(MayMapExecutableMemory);
   Policy& allow(MayUseLoopback);
   Policy& allow(MayLack lack);
+  /// Is not started without it. Some are required unless MayLack says otherwise (Assurance::wanted); the
+  /// others only if this says so.
+  Policy& require(Guarantee guarantee);
 
   Policy& limit(const Limits& limits);
   Policy& on_violation(OnViolation action);
@@ -101,6 +104,7 @@ class Policy {
   [[nodiscard]] bool may_map_executable() const { return map_executable_; }
   [[nodiscard]] bool may_use_loopback() const { return loopback_; }
   [[nodiscard]] bool may_lack(Guarantee guarantee) const { return lacks_.contains(guarantee); }
+  [[nodiscard]] bool requires_guarantee(Guarantee guarantee) const { return required_.contains(guarantee); }
   [[nodiscard]] bool records_paths() const { return record_paths_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
   [[nodiscard]] OnViolation on_violation() const { return on_violation_; }
@@ -116,6 +120,7 @@ class Policy {
   bool loopback_ = false;
   bool record_paths_ = false;
   std::set<Guarantee> lacks_;
+  std::set<Guarantee> required_;
   Limits limits_;
   OnViolation on_violation_ = OnViolation::Refuse;
 };

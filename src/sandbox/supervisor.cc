@@ -39,46 +39,6 @@ nanoseconds processor_time(const rusage& usage) {
   return in_nanoseconds(usage.ru_utime) + in_nanoseconds(usage.ru_stime);
 }
 
-/// Which argument of a call is a path; -1: none. Relative paths are recorded as they are.
-int path_argument(int number) {
-  switch (number) {
-    case SYS_open:
-    case SYS_creat:
-    case SYS_stat:
-    case SYS_lstat:
-    case SYS_access:
-    case SYS_readlink:
-    case SYS_chdir:
-    case SYS_mkdir:
-    case SYS_rmdir:
-    case SYS_unlink:
-    case SYS_truncate:
-    case SYS_chmod:
-    case SYS_statfs:
-    case SYS_rename:
-    case SYS_link:
-    case SYS_execve: return 0;
-    case SYS_openat:
-    case SYS_openat2:
-    case SYS_newfstatat:
-    case SYS_statx:
-    case SYS_faccessat:
-    case SYS_faccessat2:
-    case SYS_readlinkat:
-    case SYS_mkdirat:
-    case SYS_unlinkat:
-    case SYS_renameat:
-    case SYS_renameat2:
-    case SYS_linkat:
-    case SYS_utimensat:
-    case SYS_fchmodat:
-    case SYS_symlink:
-    case SYS_execveat: return 1;
-    case SYS_symlinkat: return 2;
-    default: return -1;
-  }
-}
-
 bool writes(const seccomp_data& call) {
   switch (call.nr) {
     case SYS_open: return (call.args[1] & (O_WRONLY | O_RDWR | O_CREAT)) != 0;
@@ -221,8 +181,7 @@ int Supervisor::record(const seccomp_notif& notification) {
   if (state_.policy.records_paths() && native && path_argument(call.nr) >= 0) {
     record_path(notification);
     for (const CallRow& row : call_table()) {
-      const bool path = row.right == Right::Files || row.right == Right::ChangeFiles;
-      if (row.number == call.nr && path && (state_.rights & right_bit(row.right)) != 0) return 0;
+      if (row.number == call.nr && is_told(row) && (state_.rights & right_bit(row.right)) != 0) return 0;
     }
   }
   const Right missing = native ? right_needed(call.nr, arguments, state_.rights) : Right::Never;

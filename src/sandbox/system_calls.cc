@@ -377,4 +377,47 @@ int errno_for_denied(int number, Right missing) {
   return EPERM;
 }
 
+int path_argument(int number) {
+  switch (number) {
+    case SYS_open:
+    case SYS_creat:
+    case SYS_stat:
+    case SYS_lstat:
+    case SYS_access:
+    case SYS_readlink:
+    case SYS_chdir:
+    case SYS_mkdir:
+    case SYS_rmdir:
+    case SYS_unlink:
+    case SYS_truncate:
+    case SYS_chmod:
+    case SYS_statfs:
+    case SYS_rename:
+    case SYS_link:
+    case SYS_execve: return 0;
+    case SYS_openat:
+    case SYS_openat2:
+    case SYS_newfstatat:
+    case SYS_statx:
+    case SYS_faccessat:
+    case SYS_faccessat2:
+    case SYS_readlinkat:
+    case SYS_mkdirat:
+    case SYS_unlinkat:
+    case SYS_renameat:
+    case SYS_renameat2:
+    case SYS_linkat:
+    case SYS_utimensat:
+    case SYS_fchmodat:
+    case SYS_symlink:
+    case SYS_execveat: return 1;
+    case SYS_symlinkat: return 2;
+    default: return -1;
+  }
+}
+
+bool is_told(const CallRow& row) {
+  return (row.right == Right::Files || row.right == Right::ChangeFiles) && path_argument(row.number) >= 0;
+}
+
 }  // namespace vitrine::sandbox

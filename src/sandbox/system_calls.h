@@ -60,4 +60,9 @@ struct CallRow {
 /// for calls that are newer than the table.
 [[nodiscard]] int errno_for_denied(int number, Right missing);
 
+/// Which argument of a call is a path; -1: none.
+[[nodiscard]] int path_argument(int number);
+/// The calls that FilterSpec::tell_paths is about: they look up a path, and files are what they need.
+[[nodiscard]] bool is_told(const CallRow& row);
+
 }  // namespace vitrine::sandbox

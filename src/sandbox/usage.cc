@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -89,6 +91,20 @@ TreeUsage measure_descendants(pid_t root) {
     waiting.insert(waiting.end(), children.begin(), children.end());
   }
   return usage;
+}
+
+uint64_t count_tasks(uid_t user) {
+  uint64_t count = 0;
+  std::error_code error;
+  for (const auto& process : std::filesystem::directory_iterator("/proc", error)) {
+    struct stat status {};
+    const std::string name = process.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    if (::stat(process.path().c_str(), &status) != 0 || status.st_uid != user) continue;
+    const std::filesystem::directory_iterator threads(process.path() / "task", error);
+    if (!error) count += static_cast<uint64_t>(std::distance(begin(threads), end(threads)));
+  }
+  return count;
 }
 
 }  // namespace vitrine::sandbox

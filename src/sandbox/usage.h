@@ -18,4 +18,7 @@ struct TreeUsage {
 /// Of the descendants of `root`, without it.
 [[nodiscard]] TreeUsage measure_descendants(pid_t root);
 
+/// Processes and threads of a user, as RLIMIT_NPROC counts them.
+[[nodiscard]] uint64_t count_tasks(uid_t user);
+
 }  // namespace vitrine::sandbox
