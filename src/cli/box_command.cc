@@ -94,7 +94,9 @@ class EndOnSignal {
   }
   EndOnSignal(const EndOnSignal&) = delete;
   EndOnSignal& operator=(const EndOnSignal&) = delete;
-  ~EndOnSignal() {
+  ~EndOnSignal() { stop(); }
+  /// After this the child is left alone.
+  void stop() {
     if (!waiter_.joinable()) return;
     ::pthread_kill(waiter_.native_handle(), SIGUSR1);
     waiter_.join();
@@ -158,7 +160,10 @@ Result<int> run(const BoxOptions& options) {
   auto child = TRY(sandbox::Child::spawn(policy_from(options), request));
   opened.clear();
   end_on_signal.watch(child);
-  const sandbox::Outcome outcome = TRY(child.wait());
+  const auto waited = child.wait();
+  end_on_signal.stop();
+  if (!waited) return std::unexpected(waited.error());
+  const sandbox::Outcome& outcome = *waited;
   if (auto reported = report(options, request, outcome); !reported) return std::unexpected(reported.error());
   return static_cast<int>(verdict_of(outcome));
 }

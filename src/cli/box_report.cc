@@ -146,6 +146,7 @@ std::string_view option_granting(Right right) {
     case Right::LargeMemory: return "--memory SIZE";
     case Right::Compute:
     case Right::SignalOthers:
+    case Right::Sessions:
     case Right::Never: return "";
   }
   return "";

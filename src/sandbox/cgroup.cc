@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -127,6 +128,19 @@ std::string unified_place(const Places& places, std::string_view controller) {
   return {};
 }
 
+constexpr std::string_view kNamePrefix = "vitrine-";
+
+/// Who was killed could not remove its groups. An empty one whose maker is gone is nobody's.
+void remove_abandoned(const std::string& parent) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(kNamePrefix)) continue;
+    const std::string maker = name.substr(kNamePrefix.size(), name.rfind('-') - kNamePrefix.size());
+    if (::access(fmt::format("/proc/{}", maker).c_str(), F_OK) != 0) ::rmdir(entry.path().c_str());
+  }
+}
+
 ProbeOutcome outcome_of(const CgroupLimits& limits) {
   const auto cgroup = Cgroup::create(limits);
   if (cgroup) return {};
@@ -148,8 +162,9 @@ CgroupSupport probe_cgroups() {
 Result<const Cgroup::Group*> Cgroup::add(const std::string& parent) {
   // The number makes names of one process different; a name left behind by another is not taken over.
   static std::atomic<unsigned> counter = 0;
+  remove_abandoned(parent);
   for (int attempt = 0; attempt < 100; ++attempt) {
-    const std::string path = fmt::format("{}/vitrine-{}-{}", parent, ::getpid(), counter++);
+    const std::string path = fmt::format("{}/{}{}-{}", parent, kNamePrefix, ::getpid(), counter++);
     if (::mkdir(path.c_str(), 0755) != 0) {
       if (errno == EEXIST) continue;
       return std::unexpected(error_from_errno("cannot make the control group", path));

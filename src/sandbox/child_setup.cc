@@ -230,8 +230,11 @@ void install_filter(const SetupPlan& plan, const Reporter& reporter) {
 }
 
 /// Every child that there is, or will be while this runs. Only without a namespace that ends them by itself.
-void end_descendants() {
+/// The filter lets nobody leave the program's process group, and the kernel signals a group as a whole:
+/// nobody is born meanwhile. Without a filter whoever left is hunted down.
+void end_descendants(pid_t group) {
   for (;;) {
+    ::kill(-group, SIGKILL);
     const int list = ::open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
     char text[4096];
     const ssize_t size = list >= 0 ? ::read(list, text, sizeof text) : 0;
@@ -334,7 +337,7 @@ void run_first_process(const SetupPlan& plan) {
   std::sort(std::begin(kept), std::end(kept));
   close_others(kept, std::size(kept));
   wait_for_program(plan, static_cast<pid_t>(program), signals);
-  if (!plan.own_processes) end_descendants();
+  if (!plan.own_processes) end_descendants(static_cast<pid_t>(program));
   ::_exit(0);
 }
 

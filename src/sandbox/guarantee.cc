@@ -114,7 +114,7 @@ class Assessment {
     add(Guarantee::NoSurvivors, ended, true, {PidNamespace, CgroupKill, Subreaper, ParentDeathSignal},
         has(PidNamespace) || policy_.limits().processes == 1
             ? ""
-            : "orphans are collected and killed until none is left");
+            : "one process group, which nobody can leave, is killed");
     add(Guarantee::SharedObjects, has(SeccompFilter) || has(IpcNamespace), true,
         {SeccompFilter, IpcNamespace, SessionKeyring});
   }

@@ -139,6 +139,8 @@ uint32_t Launch::rights() const {
   if (writes_files(policy_)) rights |= right_bit(Right::ChangeFiles);
   if (dynamic || policy_.may_start_programs()) rights |= right_bit(Right::MapFiles);
   if (policy_.limits().processes > 1) rights |= right_bit(Right::Processes);
+  // Without a PID namespace they are ended as one process group, which nobody must leave.
+  if (policy_.limits().processes > 1 && has(Mechanism::PidNamespace)) rights |= right_bit(Right::Sessions);
   if (policy_.may_start_programs()) rights |= right_bit(Right::Programs);
   if (policy_.may_map_executable()) rights |= right_bit(Right::ExecutableMemory);
   if (policy_.may_use_loopback()) rights |= right_bit(Right::Loopback);

@@ -49,8 +49,8 @@ class Launch {
   LandlockRuleset landlock_;
   std::vector<Descriptor> held_;  ///< Ends that only the child needs.
   SetupPlan plan_;
-  Descriptor setup_;
   std::unique_ptr<Child::State> state_;
+  Descriptor setup_;  ///< Closed before state_ goes, which waits for a child that may wait for this.
   std::optional<Mechanism> missing_;
   bool namespaces_refused_ = false;
   bool cgroups_refused_ = false;

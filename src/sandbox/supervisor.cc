@@ -32,6 +32,11 @@ constexpr milliseconds kSample{10};
 constexpr size_t kMostListed = 256;
 constexpr size_t kMostPaths = 4096;
 
+bool can_take(const CountedOutput& output) {
+  pollfd ready{output.to.get(), POLLOUT, 0};
+  return ::poll(&ready, 1, 0) > 0;
+}
+
 nanoseconds processor_time(const rusage& usage) {
   const auto in_nanoseconds = [](const timeval& time) {
     return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
@@ -74,14 +79,20 @@ void Supervisor::watch() {
   while (!ended_ && !stopped_) {
     pollfd events[8];
     nfds_t count = 0;
-    const auto add = [&](int descriptor) {
-      events[count] = {descriptor, POLLIN, 0};
+    const auto add = [&](int descriptor, short what = POLLIN) {
+      events[count] = {descriptor, what, 0};
       return count++;
     };
     const nfds_t status = add(state_.status.get());
     const nfds_t listener = state_.listener ? add(state_.listener.get()) : 0;
     for (const CountedOutput& output : state_.outputs) {
-      if (output.from && count < std::size(events)) add(output.from.get());
+      if (!output.from || count == std::size(events)) continue;
+      // Where the reader is slow, it is the reader that we wait for.
+      if (can_take(output)) {
+        add(output.from.get());
+      } else {
+        add(output.to.get(), POLLOUT);
+      }
     }
     timespec timeout{};
     const auto next = next_look();
@@ -231,8 +242,7 @@ bool Supervisor::pass_on(CountedOutput& output) {
   char part[PIPE_BUF];
   bool any = false;
   for (int rounds = 0; rounds < 64; ++rounds) {
-    pollfd ready{output.to.get(), POLLOUT, 0};
-    if (::poll(&ready, 1, 0) <= 0) break;
+    if (!can_take(output)) break;
     const ssize_t size = ::read(output.from.get(), part, sizeof part);
     if (size < 0) break;
     if (size == 0) {

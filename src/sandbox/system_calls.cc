@@ -21,9 +21,6 @@ namespace {
 
 using enum Right;
 
-constexpr Condition equal(uint8_t argument, uint64_t value) {
-  return {Test::Equal, argument, 0, value};
-}
 constexpr Condition masked(uint8_t argument, uint64_t mask, uint64_t value) {
   return {Test::MaskedEqual, argument, mask, value};
 }
@@ -172,7 +169,9 @@ constexpr CallRow kTable[] = {
     {SYS_getpriority, Compute},
     {SYS_capget, Compute},
     {SYS_getrlimit, Compute},
-    {SYS_prlimit64, Compute, {masked(0, kInt, 0), equal(2, 0)}},
+    // Its own: without a capability no hard limit can be raised.
+    {SYS_prlimit64, Compute, {masked(0, kInt, 0)}},
+    {SYS_setrlimit, Compute},
     {SYS_uname, Compute},
     {SYS_sysinfo, Compute},
     {SYS_getcpu, Compute},
@@ -274,8 +273,8 @@ constexpr CallRow kTable[] = {
     {SYS_clone, Processes, {masked(0, kCloneForbidden, 0)}},
     {SYS_wait4, Processes},
     {SYS_waitid, Processes},
-    {SYS_setpgid, Processes},
-    {SYS_setsid, Processes},
+    {SYS_setpgid, Sessions},
+    {SYS_setsid, Sessions},
     {SYS_sched_setaffinity, Processes},
     {SYS_execve, Programs},
     {SYS_execveat, Programs},
@@ -330,6 +329,7 @@ std::string_view right_name(Right right) {
     case Loopback: return "use a loopback network";
     case LargeMemory: return "have more memory";
     case SignalOthers: return "signal processes";
+    case Sessions: return "leave its process group (on a host without PID namespaces)";
     case Never: return "none that a policy gives";
   }
   return "";

@@ -23,7 +23,8 @@ enum class Right : uint8_t {
   Loopback,
   LargeMemory,  ///< More memory than the limit, asked for at once.
   SignalOthers,
-  Never,  ///< No policy gives it.
+  Sessions,  ///< Leave the process group: where that is not what ends all of them.
+  Never,     ///< No policy gives it.
 };
 
 /// "start programs": what is missing, for reports.

@@ -377,6 +377,13 @@ static int attack_survive(void) {
   return WORKED;
 }
 
+// Processes that do nothing but make more, all holding a lock.
+static int attack_churn(void) {
+  const int lock = open(arguments[0], O_RDWR | O_CREAT, 0600);
+  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0) return result(0, "lock");
+  for (;;) fork();
+}
+
 static int attack_terminal(void) {
   return result(ioctl(0, TIOCSTI, "x") == 0, "TIOCSTI");
 }
@@ -444,6 +451,7 @@ static const struct {
     {"flood", attack_flood},
     {"file-flood", attack_file_flood},
     {"survive", attack_survive},
+    {"churn", attack_churn},
     {"terminal", attack_terminal},
     {"shm", attack_shm},
     {"keyring", attack_keyring},

@@ -107,6 +107,16 @@ class Survivors(harness.TestCase):
                     # vitrine has ended: nobody is left, at once.
                     self.assertFalse(self.is_locked(path / "lock"))
 
+    def test_processes_that_only_make_more(self):
+        for user in harness.users():
+            for host in HOSTS:
+                with self.subTest(user=user, host=host):
+                    path = self.lock_directory(user)
+                    report = self.box(["--rw", path, "--processes", "16", "--wall", "200ms"], "churn", path / "lock",
+                                      user=user, host=HOSTS[host])
+                    self.assertEqual(report["verdict"], "time limit", report)
+                    self.assertFalse(self.is_locked(path / "lock"))
+
     def test_supervisor_killed(self):
         for user in harness.users():
             for host in HOSTS:

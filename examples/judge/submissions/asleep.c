@@ -1,0 +1,5 @@
+/* expect: time limit */
+#include <unistd.h>
+int main(void) {
+  pause();
+}

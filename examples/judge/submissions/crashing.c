@@ -1,0 +1,5 @@
+/* expect: runtime error */
+int main(void) {
+  volatile int* nowhere = 0;
+  return *nowhere;
+}

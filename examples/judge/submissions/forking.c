@@ -1,0 +1,5 @@
+/* expect: violation */
+#include <unistd.h>
+int main(void) {
+  for (;;) fork();
+}

@@ -1,0 +1,4 @@
+/* expect: compilation error */
+int main(void) {
+  return missing;
+}

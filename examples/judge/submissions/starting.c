@@ -1,0 +1,5 @@
+/* expect: violation */
+#include <unistd.h>
+int main(void) {
+  execl("/bin/sh", "sh", "-c", "echo 6", (char*)0);
+}

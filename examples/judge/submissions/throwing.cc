@@ -1,0 +1,5 @@
+// expect: runtime error
+#include <stdexcept>
+int main() {
+  throw std::runtime_error("no idea");
+}

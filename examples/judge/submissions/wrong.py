@@ -1,0 +1,3 @@
+#!/usr/bin/python3
+# expect: wrong answer
+print(6)
