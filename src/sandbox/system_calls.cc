@@ -21,6 +21,9 @@ namespace {
 
 using enum Right;
 
+constexpr Condition equal(uint8_t argument, uint64_t value) {
+  return {Test::Equal, argument, 0, value};
+}
 constexpr Condition masked(uint8_t argument, uint64_t mask, uint64_t value) {
   return {Test::MaskedEqual, argument, mask, value};
 }
