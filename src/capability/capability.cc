@@ -44,17 +44,8 @@ int option_of(int socket, int option) {
   return ::getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
 }
 
-Rights access_of(int flags) {
-  if ((flags & O_PATH) != 0) return {};
-  switch (flags & O_ACCMODE) {
-    case O_RDONLY: return Right::Read;
-    case O_WRONLY: return Right::Write;
-    default: return Right::Read | Right::Write;
-  }
-}
-
 Rights allowed_on_file(int flags, const struct stat& status) {
-  Rights rights = access_of(flags);
+  Rights rights = rights_of_access(flags);
   // O_APPEND is no limit: its holder removes it with F_SETFL.
   if (rights.has(Right::Write)) rights = rights | Right::Append;
   // execveat(2) with AT_EMPTY_PATH asks the file's mode, not how it was opened.
@@ -63,7 +54,7 @@ Rights allowed_on_file(int flags, const struct stat& status) {
 }
 
 Rights allowed_on_memory(int descriptor, int flags) {
-  Rights rights = access_of(flags);
+  Rights rights = rights_of_access(flags);
   const int seals = ::fcntl(descriptor, F_GET_SEALS);
   if (rights.has(Right::Write) && (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
     rights = rights | Right::Resize;
@@ -148,6 +139,15 @@ Result<Rights> allowed_by_kernel(Kind kind, int descriptor) {
     case Kind::Service: return rights_of(kind);
   }
   return Rights();
+}
+
+Rights rights_of_access(int flags) {
+  if ((flags & O_PATH) != 0) return {};
+  switch (flags & O_ACCMODE) {
+    case O_RDONLY: return Right::Read;
+    case O_WRONLY: return Right::Write;
+    default: return Right::Read | Right::Write;
+  }
 }
 
 int access_mode(Rights rights) {

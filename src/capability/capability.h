@@ -79,6 +79,9 @@ class Capability {
 /// devices and shared memory. Error: /proc is not there, or the user has no such access to the file.
 [[nodiscard]] Result<Descriptor> reopen(int descriptor, Rights rights);
 
+/// The rights that a file opened with these flags of open(2) gives.
+[[nodiscard]] Rights rights_of_access(int flags);
+
 /// open(2)'s access mode for a file with these rights: O_PATH where contents are neither read nor written.
 [[nodiscard]] int access_mode(Rights rights);
 

@@ -12,6 +12,7 @@
 #include "cli/box_options.h"
 #include "cli/box_report.h"
 #include "cli/commands.h"
+#include "cli/token_argument.h"
 #include "sandbox/child.h"
 
 namespace vitrine::cli {
@@ -47,15 +48,23 @@ std::vector<std::string> environment_from(const BoxOptions& options) {
   return environment;
 }
 
+/// By name, or at the token service.
+Result<Descriptor> open_wanted(const BoxDescriptor& wanted) {
+  if (is_token_argument(wanted.path)) {
+    auto redeemed = TRY(redeem_argument(wanted.path, capability::rights_of_access(wanted.flags)));
+    return std::move(redeemed).release();
+  }
+  Descriptor file(::open(wanted.path.c_str(), wanted.flags | O_CLOEXEC | O_NOCTTY, 0666));
+  if (file) return file;
+  return std::unexpected(
+      error_from_errno(fmt::format("cannot open for descriptor {}", wanted.number), wanted.path));
+}
+
 /// The descriptors that the request points to.
 Result<std::vector<Descriptor>> open_descriptors(const BoxOptions& options, sandbox::SpawnRequest& request) {
   std::vector<Descriptor> opened;
   for (const BoxDescriptor& wanted : options.descriptors) {
-    opened.emplace_back(::open(wanted.path.c_str(), wanted.flags | O_CLOEXEC | O_NOCTTY, 0666));
-    if (!opened.back()) {
-      return std::unexpected(
-          error_from_errno(fmt::format("cannot open for descriptor {}", wanted.number), wanted.path));
-    }
+    opened.push_back(TRY(open_wanted(wanted)));
     request.descriptors.emplace_back(wanted.number, opened.back().get());
   }
   for (int number = 0; number <= 2; ++number) {

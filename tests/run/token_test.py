@@ -118,6 +118,19 @@ class Tokens(harness.TestCase):
         self.assertIn("has not the rights 'write", result.stderr)
         self.assertNotIn(disk, result.stderr)
 
+    def test_a_box_has_a_file_by_token(self):
+        self.serve()
+        token = self.token("mint", self.file)
+        # The box may run as another user: the descriptor is all that it has.
+        self.file.chmod(0o600)
+        result = subprocess.run([harness.options.program, "box", "--stdin", f"token:{token}", "--", "cat"],
+                                env=self.environment, capture_output=True, text=True, timeout=harness.TIMEOUT)
+        self.assertEqual((result.returncode, result.stdout), (0, "contents\n"), result.stderr)
+        result = subprocess.run([harness.options.program, "box", "--fd", f"3=token:{token}:rw", "--", "cat"],
+                                env=self.environment, capture_output=True, text=True, timeout=harness.TIMEOUT)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("has not the rights 'write", result.stderr)
+
     def test_others_redeem_but_do_not_mint_or_list(self):
         if os.geteuid() != 0:
             self.skipTest("another user can be had as root only")

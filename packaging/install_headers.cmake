@@ -1,0 +1,26 @@
+# Run by `cmake --install`: the public headers of the libraries, and what those include, under include/vitrine. In the tree they
+# name each other from src ("base/result.h"); installed, from include ("vitrine/base/result.h"), so that they do not meet a
+# user's own base/.
+# In: SOURCE (top of the tree), STAGE (a folder of the build), HEADERS, CMAKE_INSTALL_PREFIX, INCLUDE (where includes go).
+cmake_policy(VERSION 3.25)
+set(to_do ${HEADERS})
+set(done)
+while(to_do)
+  list(POP_FRONT to_do header)
+  if(header IN_LIST done)
+    continue()
+  endif()
+  list(APPEND done ${header})
+  file(READ ${SOURCE}/src/${header} text)
+  string(REGEX MATCHALL "#include \"[a-z]+/[a-z_]+\\.h\"" includes "${text}")
+  foreach(include IN LISTS includes)
+    string(REGEX REPLACE "#include \"(.*)\"" "\\1" include "${include}")
+    if(EXISTS ${SOURCE}/src/${include})
+      list(APPEND to_do ${include})
+    endif()
+  endforeach()
+  string(REGEX REPLACE "#include \"([a-z]+/[a-z_]+\\.h)\"" "#include \"vitrine/\\1\"" text "${text}")
+  get_filename_component(folder ${header} DIRECTORY)
+  file(WRITE ${STAGE}/${header} "${text}")
+  file(INSTALL ${STAGE}/${header} DESTINATION ${CMAKE_INSTALL_PREFIX}/${INCLUDE}/vitrine/${folder})
+endwhile()
