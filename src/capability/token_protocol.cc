@@ -2,6 +2,8 @@
 // native order, texts with a length of two bytes before them, what may be absent with a byte 0 or 1.
 #include "capability/token_protocol.h"
 
+#include <array>
+#include <bit>
 #include <cstring>
 #include <type_traits>
 #include <utility>
@@ -63,7 +65,9 @@ class Reader {
     if (rest_.size() < sizeof value) {
       fail();
     } else {
-      std::memcpy(&value, rest_.data(), sizeof value);
+      std::array<char, sizeof(T)> raw{};
+      rest_.copy(raw.data(), raw.size());
+      value = std::bit_cast<T>(raw);
       rest_.remove_prefix(sizeof value);
     }
     return value;

@@ -149,8 +149,10 @@ std::string substituted(std::string argument, int number) {
 /// Becomes the program, which finds the descriptor under the number. Returns only when that fails.
 Error execute(const std::vector<std::string>& program, Descriptor descriptor, int number) {
   std::vector<std::string> words;
+  words.reserve(program.size());
   for (const std::string& word : program) words.push_back(substituted(word, number));
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   if (descriptor.get() == number) {
