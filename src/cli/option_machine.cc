@@ -168,11 +168,14 @@ Result<void> option_shadow(RunOptions& options, std::string_view argument) {
     options.information =
         "unsync       a page table's windows are kept; what has changed is found at CR3 loads and INVLPG "
         "(default)\n"
+        "proactive    the same, but page tables are write-protected, and a write to one takes effect at "
+        "once\n"
         "ondemand     a virtual TLB: filled by faults, emptied by CR3 loads and INVLPG\n";
     return {};
   }
   static constexpr std::pair<std::string_view, paging::ShadowPolicy> kPolicies[] = {
       {"unsync", paging::ShadowPolicy::Unsync},
+      {"proactive", paging::ShadowPolicy::Proactive},
       {"ondemand", paging::ShadowPolicy::OnDemand},
   };
   for (const auto& [name, policy] : kPolicies) {
@@ -181,7 +184,7 @@ Result<void> option_shadow(RunOptions& options, std::string_view argument) {
     return {};
   }
   return std::unexpected(Error{"--shadow: there is no policy", std::string(argument), 0,
-                               "there are unsync and ondemand; --shadow help says what they do"});
+                               "there are unsync, proactive and ondemand; --shadow help says what they do"});
 }
 
 Result<void> option_views(RunOptions& options, std::string_view argument) {

@@ -91,6 +91,7 @@ TEST(Options, WhatIsNotSupportedIsNamed) {
 TEST(Options, ShadowPolicies) {
   EXPECT_FALSE(parsed({}).shadow.has_value());
   EXPECT_EQ(parsed({"--shadow", "ondemand"}).shadow, paging::ShadowPolicy::OnDemand);
+  EXPECT_EQ(parsed({"--shadow", "proactive"}).shadow, paging::ShadowPolicy::Proactive);
   EXPECT_EQ(parsed({"--shadow=unsync"}).shadow, paging::ShadowPolicy::Unsync);
   EXPECT_EQ(parsed({"--views", "one"}).views, paging::ShadowViews::One);
   EXPECT_EQ(parsed({"--views=two"}).views, paging::ShadowViews::Two);

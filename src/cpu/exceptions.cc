@@ -5,6 +5,7 @@
 
 #include "cpu/access.h"
 #include "cpu/code_segment.h"
+#include "cpu/mode.h"
 #include "cpu/observer.h"
 #include "cpu/stack_frame.h"
 #include "cpu/task_switch.h"
@@ -270,8 +271,16 @@ std::optional<Event> combine(const Event& first, const Fault& second) {
                .address = second.address};
 }
 
+// SDM Vol. 3A, "Operations that Invalidate TLBs and Paging-Structure Caches": a page fault does, at its
+// address. Interpreter and native engine each remember translations that the other does not know of.
+void note_page_fault(Core& core, uint32_t address) {
+  core.state.cr2 = address;
+  flush_tlb_page(core, address);
+}
+
 void note_event(Core& core, const Event& event) {
-  if (event.vector == Vector::PageFault && event.kind == EventKind::Fault) core.state.cr2 = event.address;
+  if (event.vector == Vector::PageFault && event.kind == EventKind::Fault)
+    note_page_fault(core, event.address);
   if (event.vector == Vector::Debug && (event.kind == EventKind::Fault || event.kind == EventKind::Trap)) {
     core.state.dr6 = (core.state.dr6 & ~x86::kDr6Hits) | event.dr6 | x86::kDr6Fixed;
   }
@@ -297,7 +306,7 @@ void deliver(Core& core, const Event& event) {
     }
     // SDM Vol. 3A, "Page-Fault Exception": CR2 is that of the second page fault even when the two make a
     // double fault.
-    if (core.fault.vector == Vector::PageFault) core.state.cr2 = core.fault.address;
+    if (core.fault.vector == Vector::PageFault) note_page_fault(core, core.fault.address);
     const std::optional<Event> following = combine(current, core.fault);
     if (!following) break;
     current = *following;

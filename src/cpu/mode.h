@@ -18,7 +18,7 @@ void update_data_segment(Core& core, x86::Segment segment);
 void flush_tlb(Core& core);
 /// A load of CR3: global translations stay when CR4.PGE is set.
 void flush_tlb_non_global(Core& core);
-/// INVLPG.
+/// INVLPG, or a page fault at this address.
 void flush_tlb_page(Core& core, uint32_t linear);
 
 /// The same bytes may be found elsewhere, or dropped: the jump cache starts anew. Part of all of the above.

@@ -72,6 +72,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   [[nodiscard]] Result<ScreenImage> screenshot() override;
   [[nodiscard]] std::optional<devices::VgaText> text_screen() override;
   [[nodiscard]] Result<void> set_balloon(uint64_t megabytes) override;
+  [[nodiscard]] const paging::ShadowSpaces* shadow_spaces(unsigned cpu) const override;
   [[nodiscard]] std::string describe(Subject subject) const override;
 
   // DebugTarget alone (machine_debug.cc)

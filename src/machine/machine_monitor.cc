@@ -36,6 +36,13 @@ std::optional<DisassembledInstruction> Machine::disassemble(unsigned cpu, uint32
   return DisassembledInstruction{text.length, text.text};
 }
 
+const paging::ShadowSpaces* Machine::shadow_spaces(unsigned cpu) const {
+  halt_processors();
+  const Processors& processors = pc_->processors();
+  if (processors.lockstep() != nullptr) return &processors.lockstep()->follower().engine().shadow();
+  return processors.engine(cpu) == nullptr ? nullptr : &processors.engine(cpu)->shadow();
+}
+
 uint32_t Machine::read_port(uint16_t port, unsigned size) {
   return pc_->ports().read(port, size);
 }

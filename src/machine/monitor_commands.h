@@ -37,6 +37,9 @@ void command_save_physical(MonitorSession& session, std::string_view arguments);
 // monitor_paging.cc
 void info_mem(MonitorSession& session, std::string_view arguments);
 void info_tlb(MonitorSession& session, std::string_view arguments);
+void info_p2m(MonitorSession& session, std::string_view arguments);
+void info_shadow(MonitorSession& session, std::string_view arguments);
+void info_spaces(MonitorSession& session, std::string_view arguments);
 
 /// The first word of `text`, which then starts at the next one. Quotes hold a word together.
 [[nodiscard]] std::string take_word(std::string_view& text);

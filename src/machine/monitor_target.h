@@ -16,6 +16,7 @@
 #include "devices/ps2_keyboard.h"
 #include "devices/vga_text.h"
 #include "memory/physical_map.h"
+#include "paging/shadow_spaces.h"
 
 namespace vitrine::machine {
 
@@ -70,6 +71,9 @@ class MonitorTarget {
       unsigned /*cpu*/, uint32_t /*address*/, std::span<const uint8_t> /*code*/) const {
     return std::nullopt;
   }
+
+  /// Null: guest code is interpreted.
+  [[nodiscard]] virtual const paging::ShadowSpaces* shadow_spaces(unsigned /*cpu*/) const { return nullptr; }
 
   // Memory and ports.
   [[nodiscard]] virtual const memory::PhysicalMap& physical_map() const = 0;

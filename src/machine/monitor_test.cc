@@ -73,7 +73,10 @@ class FakeTarget : public MonitorTarget {
     return subject == Subject::Block ? "ide0-hd0: x.img\n" : "";
   }
 
+  const paging::ShadowSpaces* shadow_spaces(unsigned) const override { return spaces.get(); }
+
   memory::PhysicalMap& map() { return map_; }
+  const uint8_t* storage() const { return ram_->data(); }
 
   RunState state = RunState::Running;
   unsigned resets = 0, power_buttons = 0, quits = 0;
@@ -88,6 +91,9 @@ class FakeTarget : public MonitorTarget {
  private:
   std::unique_ptr<memory::RamBlock> ram_;
   memory::PhysicalMap map_;
+
+ public:
+  std::unique_ptr<paging::ShadowSpaces> spaces;  // before the map dies
 };
 
 /// Files in memory.
@@ -221,6 +227,50 @@ TEST_F(MonitorTest, WalksPaeTables) {
   target_.map().write(PhysicalAddress(0x1000 + 8), 8, 0xe00083);
   EXPECT_EQ(run("info mem"), "c0001000-c0002000 00001000 -rw\nc0200000-c0400000 00200000 -rw\n");
   EXPECT_THAT(run("info tlb"), HasSubstr("c0001000: 0000000000005000 X-------W\n"));
+}
+
+TEST_F(MonitorTest, ShowsWhatIsBetweenPhysicalAndMachine) {
+  const std::string all = run("info p2m");
+  EXPECT_THAT(all, HasSubstr("000000000-0000fffff "));
+  EXPECT_THAT(all, HasSubstr(" rw ram\n"));
+  EXPECT_EQ(run("info p2m 0x2004"), fmt::format("000002004: machine {:012x}, RAM, page 0x2 of ram\n",
+                                                reinterpret_cast<uint64_t>(target_.storage() + 0x2004)));
+  EXPECT_THAT(run("info p2m 0x200000"), HasSubstr("nothing"));
+  EXPECT_THAT(run("info p2m 1 +"), Not(HasSubstr("machine")));
+}
+
+TEST_F(MonitorTest, ShowsTheShadow) {
+  EXPECT_THAT(run("info shadow 0x1000"), HasSubstr("interpreted"));
+  EXPECT_THAT(run("info spaces"), HasSubstr("interpreted"));
+  cpu::CpuState& state = target_.cpus[0];
+  state.cr0 = 0x80000001;
+  state.cr3 = 0x1000;
+  poke(0x1000, 0x2027);
+  poke(0x2004, 0x8065);  // read-only
+  poke(0x2008, 0x9067);
+  target_.spaces =
+      paging::ShadowSpaces::create(target_.map(), {.policy = paging::ShadowPolicy::Proactive}).value();
+  EXPECT_THAT(run("info shadow 0x1004"), HasSubstr("shadow   none"));
+  paging::PagingRegisters registers;
+  registers.cr0 = state.cr0;
+  registers.cr3 = state.cr3;
+  target_.spaces->load(registers);
+  (void)target_.spaces->fill(VirtualAddress(0x1000), paging::AccessKind::Read, paging::Privilege::Supervisor);
+  (void)target_.spaces->fill(VirtualAddress(0x2000), paging::AccessKind::Write, paging::Privilege::User);
+  const std::string shadow = run("info shadow 0x1004");
+  EXPECT_THAT(shadow,
+              HasSubstr("guest    00001004: entry 00008065 at 000002004, directory entry 00002027\n"));
+  EXPECT_THAT(shadow, HasSubstr("physical 000008004: machine "));
+  EXPECT_THAT(shadow, HasSubstr(": r- page 0x8 of ram\n"));
+  EXPECT_THAT(shadow, HasSubstr("shadow   user "));
+  EXPECT_THAT(run("info shadow 0x2000"), HasSubstr(": rw page 0x9 of ram\n"));
+  EXPECT_THAT(run("info shadow 0x5000"), HasSubstr("not mapped"));
+  EXPECT_THAT(run("info shadow"), HasSubstr("usage"));
+  EXPECT_THAT(run("info p2m 0x2000"), HasSubstr("watched for: page-table"));
+  const std::string spaces = run("info spaces");
+  EXPECT_THAT(spaces, HasSubstr("* CR3 00001000, 1 page tables"));
+  EXPECT_THAT(spaces, HasSubstr("1 pages in 1 mappings"));
+  target_.spaces.reset();
 }
 
 TEST_F(MonitorTest, HostileTablesPrintBoundedly) {

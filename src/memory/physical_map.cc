@@ -148,10 +148,16 @@ void PhysicalMap::watch(RamBlock& block, uint64_t page, Watch reason) {
 void PhysicalMap::tell_watchers(RamBlock& block, uint64_t page, unsigned offset, unsigned size) {
   const uint8_t watches = block.watches(page);
   uint8_t needed = 0;
+  writes_told_ = true;
   for (WriteListener* listener : write_listeners_)
     needed |= listener->watched_bytes_written(block, page, offset, size, watches);
   const auto idle = static_cast<uint8_t>(watches & ~needed);
   if (idle != 0) block.unwatch(page, static_cast<Watch>(idle));
+}
+
+void PhysicalMap::tell_finished() {
+  writes_told_ = false;
+  for (WriteListener* listener : write_listeners_) listener->watched_writes_finished();
 }
 
 void PhysicalMap::release_watch(RamBlock& block, uint64_t page, Watch reason) {
@@ -209,6 +215,7 @@ void PhysicalMap::write(PhysicalAddress address, std::span<const uint8_t> data) 
       note_write(*region.write_block, region.write_page(where), where.page_offset(),
                  static_cast<unsigned>(size));
       std::memcpy(pointer.value, data.data(), size);
+      finish_writes();
     } else if (region.device != nullptr) {
       for (size_t done = 0; done < size;) {
         const unsigned access = aligned_access(where.value + done, size - done);
@@ -259,6 +266,7 @@ void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) 
   if (const MachineAddress pointer = region.write_pointer(where)) {
     note_write(*region.write_block, region.write_page(where), where.page_offset(), size);
     single_copy(pointer.value, &value, size);
+    finish_writes();
   } else if (region.device != nullptr) {
     const uint64_t offset = region.device_offset + (where.value - region.start.value);
     if (gate_ != nullptr) return gate_->write_device(*region.device, offset, where, size, value);

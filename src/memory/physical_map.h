@@ -108,6 +108,9 @@ class WriteListener {
   }
   /// The same for who drops whole pages, and clears the bits himself.
   virtual void watched_page_written(RamBlock& /*block*/, uint64_t /*page*/, uint8_t /*watches*/) {}
+  /// What watched_bytes_written() told of has happened, or will not: the bytes are what they are now. Once for
+  /// any number of writes, before a processor goes on with translated code.
+  virtual void watched_writes_finished() {}
   /// Whether this listener still needs a Watch bit that another one gives up.
   [[nodiscard]] virtual bool needs_watch(const RamBlock& /*block*/, uint64_t /*page*/,
                                          Watch /*reason*/) const {
@@ -185,6 +188,11 @@ class PhysicalMap {
     if (block.watches(page) != 0) [[unlikely]]
       tell_watchers(block, page, offset, size);
   }
+  /// Whoever wrote after note_write() is done with it. write() does this itself.
+  void finish_writes() {
+    if (writes_told_) [[unlikely]]
+      tell_finished();
+  }
 
  private:
   struct Entry {
@@ -194,6 +202,7 @@ class PhysicalMap {
 
   void rebuild();
   void tell_watchers(RamBlock& block, uint64_t page, unsigned offset, unsigned size);
+  void tell_finished();
 
   std::vector<Entry> entries_;  // in order of priority, then of age
   std::vector<Region> regions_;
@@ -206,6 +215,7 @@ class PhysicalMap {
   uint64_t generation_ = 0;
   PlacementId next_id_ = 1;
   bool a20_open_ = true;
+  bool writes_told_ = false;  // and not finished
 };
 
 }  // namespace vitrine::memory

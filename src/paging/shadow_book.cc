@@ -96,6 +96,15 @@ uint32_t ShadowBook::next(uint64_t Branch::*leaves, uint32_t from, uint32_t end,
   return end;
 }
 
+uint32_t ShadowBook::live() const {
+  uint32_t count = 0;
+  for (const auto& branch : branches_) {
+    if (branch == nullptr) continue;
+    for (const ShadowLeaf* leaf : branch->leaves) count += leaf != nullptr ? leaf->live : 0;
+  }
+  return count;
+}
+
 uint32_t ShadowBook::next_live(uint32_t from, uint32_t end) const {
   return next(&Branch::live, from, end, [](ShadowWord word) { return word.live(); });
 }

@@ -108,6 +108,8 @@ class ShadowBook {
   /// Makes pages Empty and gives leaves back. Nothing in the range may be linked any more.
   void clear(uint32_t first, uint32_t count);
 
+  /// How many pages are live.
+  [[nodiscard]] uint32_t live() const;
   /// The first page at or after `from` and before `end` that is live, or `end`.
   [[nodiscard]] uint32_t next_live(uint32_t from, uint32_t end) const;
   /// The same for pages that are not Empty.

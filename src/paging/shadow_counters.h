@@ -32,6 +32,10 @@ struct ShadowCounters {
   uint64_t evictions = 0;         ///< Because of the mapping budget.
   uint64_t page_table_loads = 0;  ///< CR3 loads by the guest.
   uint64_t window_switches = 0;   ///< Times that another window became the active one.
+  uint64_t tables_compared = 0;   ///< With what they said when something was filled from them.
+  uint64_t tables_protected = 0;  ///< Times that a page table lost its writers.
+  uint64_t table_writes = 0;      ///< Writes to protected page tables that were applied to the windows.
+  uint64_t tables_released = 0;   ///< Protected pages that were written as if they were tables no more.
   uint64_t spaces_made = 0;       ///< Guest address spaces that got new windows.
   uint64_t spaces_recycled = 0;   ///< … that took over those of another.
 };

@@ -3,6 +3,7 @@
 // more rights than it gives, under every policy.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <random>
 #include <string>
@@ -27,6 +28,8 @@ struct Variant {
   uint64_t budget;
   ShadowViews views = ShadowViews::Two;
 };
+
+constexpr std::array<const char*, 3> kPolicyNames = {"OnDemand", "Proactive", "Unsync"};
 
 constexpr uint32_t kDirectories = 0x10000;  // four pages for each address space
 constexpr uint32_t kSpaces = 6;
@@ -226,9 +229,12 @@ class ShadowOracle : public ShadowGuest, public testing::WithParamInterface<Vari
     const bool writable = probe_write(where + kSignature, static_cast<uint8_t>(expected));
     ASSERT_EQ(writable, entry.rights == ShadowRights::ReadWrite);
     // Until the guest invalidates, an entry may have kept rights that the table has lost.
-    if (!pending_) {
+    if (!stale_allowed()) {
       ASSERT_LE(writable, allowed.writable) << std::hex << address;
     }
+  }
+  [[nodiscard]] bool stale_allowed() const {
+    return pending_ && GetParam().policy != ShadowPolicy::Proactive;
   }
   void check_all() {
     for (uint32_t slot = 0; slot < 3; ++slot) {
@@ -292,7 +298,7 @@ class ShadowOracle : public ShadowGuest, public testing::WithParamInterface<Vari
       }
     } else if (what < 95 && chance(20)) {
       memory_.set_a20(!memory_.a20());
-    } else if (!pending_) {
+    } else if (!stale_allowed()) {
       check_all();
     }
   }
@@ -307,7 +313,7 @@ class ShadowOracle : public ShadowGuest, public testing::WithParamInterface<Vari
 
 TEST_P(ShadowOracle, ShowsWhatTheWalkSays) {
   random_.seed(12345);
-  for (int run = 0; run < 30; ++run) {
+  for (int run = 0; run < 20; ++run) {
     for (uint32_t space = 0; space < kSpaces; ++space) {
       for (uint32_t slot = 0; slot < 3; ++slot) {
         store(directory_entry_at(space, slot), random_directory_entry(space));
@@ -335,7 +341,7 @@ TEST_P(ShadowOracle, ShowsWhatTheWalkSays) {
     spaces_.reset();
   }
   EXPECT_GT(outcomes_[static_cast<size_t>(FillOutcome::Filled)], 1000);
-  EXPECT_GT(stores_through_windows_, 100);
+  EXPECT_GT(stores_through_windows_, 50);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -349,10 +355,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Variant{ShadowPolicy::Unsync, Format::Pae, Globals::Off, 0},
                     Variant{ShadowPolicy::Unsync, Format::Legacy, Globals::On, 0},
                     Variant{ShadowPolicy::Unsync, Format::Pae, Globals::On, 40},
-                    Variant{ShadowPolicy::Unsync, Format::Legacy, Globals::Off, 40}),
+                    Variant{ShadowPolicy::Unsync, Format::Legacy, Globals::Off, 40},
+                    Variant{ShadowPolicy::Proactive, Format::Legacy, Globals::Off, 0},
+                    Variant{ShadowPolicy::Proactive, Format::Pae, Globals::Off, 0},
+                    Variant{ShadowPolicy::Proactive, Format::Legacy, Globals::On, 40},
+                    Variant{ShadowPolicy::Proactive, Format::Pae, Globals::On, 0, ShadowViews::One}),
     [](const testing::TestParamInfo<Variant>& test) {
       const Variant& variant = test.param;
-      return std::string(variant.policy == ShadowPolicy::OnDemand ? "OnDemand" : "Unsync") +
+      return std::string(kPolicyNames[static_cast<size_t>(variant.policy)]) +
              (variant.format == Format::Pae ? "Pae" : "Legacy") +
              (variant.globals == Globals::On ? "Global" : "") + (variant.budget != 0 ? "SmallBudget" : "") +
              (variant.views == ShadowViews::One ? "OneView" : "");

@@ -7,8 +7,9 @@ namespace vitrine::paging {
 
 /// What happens to entries when the guest changes its page tables, or the page table that is in use.
 enum class ShadowPolicy : uint8_t {
-  OnDemand,  ///< A virtual TLB: filled by faults, emptied by CR3 loads.
-  Unsync,    ///< Windows are kept for each guest page table; flushes drop what has changed (TableTracker).
+  OnDemand,   ///< A virtual TLB: filled by faults, emptied by CR3 loads.
+  Proactive,  ///< Windows are kept; page tables are write-protected, and a write takes effect at once.
+  Unsync,     ///< Windows are kept for each guest page table; flushes drop what has changed (TableTracker).
 };
 
 /// Which windows each guest address space has.

@@ -66,8 +66,8 @@ TEST_F(ShadowSharedTest, OneThatLetsGoOfATableLeavesItWatchedForTheOther) {
 
 // As if another processor had written the entry after the walk.
 TEST_F(ShadowSharedTest, NothingIsDerivedFromAnEntryThatIsNotAsItWasWalked) {
-  TableTracker tracker(memory_, 2);
   ShadowContext context(1000);
+  TableTracker tracker(memory_, context.counters, {.patience = 2});
   ShadowSpace space;
   while (space.windows.size() < 2) space.windows.push_back(ShadowWindow::create(context).value());
   space.slots.resize(ShadowSpace::kSlots);

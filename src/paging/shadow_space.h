@@ -2,6 +2,7 @@
 // what the directory entries were when something was filled through them.
 #pragma once
 
+#include <array>
 #include <bitset>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 namespace vitrine::paging {
 
 struct TrackedTable;
+struct TrackedDirectory;
 
 /// What a window belongs to: the same page table read in another mode means something else.
 struct SpaceKey {
@@ -49,8 +51,10 @@ struct ShadowSpace {
   SpaceKey key;
   PagingRegisters registers;  ///< At the last load.
   uint64_t last_used = 0;
-  std::bitset<kSlots> derived;  ///< Slots with something in them.
-  std::vector<Slot> slots;      // kSlots, or none where the policy tracks nothing
+  std::bitset<kSlots> derived;                     ///< Slots with something in them.
+  std::vector<Slot> slots;                         // kSlots, or none where the policy tracks nothing
+  bool untracked = false;                          ///< A slot may be.
+  std::array<TrackedDirectory*, 4> directories{};  ///< Proactive: pages that the directory entries lie in.
 };
 
 }  // namespace vitrine::paging

@@ -76,7 +76,8 @@ Result<std::unique_ptr<ShadowSpaces>> ShadowSpaces::create(memory::PhysicalMap& 
 ShadowSpaces::ShadowSpaces(memory::PhysicalMap& memory, const Options& options)
     : memory_(memory),
       context_(options.mapping_budget),
-      tables_(memory, options.table_patience),
+      tables_(memory, context_.counters,
+              {.protects = options.policy == ShadowPolicy::Proactive, .patience = options.table_patience}),
       options_(options) {
   options_.most_spaces = std::clamp(options_.most_spaces, 1u, kMostSpaces);
   memory_.add_listener(*this);
@@ -93,7 +94,7 @@ Result<void> ShadowSpaces::create_space() {
   auto space = std::make_unique<ShadowSpace>();
   const size_t windows = options_.views == ShadowViews::One ? 1 : 2;
   while (space->windows.size() < windows) space->windows.push_back(TRY(ShadowWindow::create(context_)));
-  if (options_.policy != ShadowPolicy::OnDemand) space->slots.resize(ShadowSpace::kSlots);
+  if (keeps()) space->slots.resize(ShadowSpace::kSlots);
   spaces_.push_back(std::move(space));
   ++context_.counters.spaces_made;
   return {};
@@ -101,15 +102,13 @@ Result<void> ShadowSpaces::create_space() {
 
 void ShadowSpaces::load(const PagingRegisters& registers) {
   ++context_.counters.page_table_loads;
-  switch (options_.policy) {
-    case ShadowPolicy::OnDemand: load_on_demand(registers); break;
-    case ShadowPolicy::Unsync: load_unsync(registers); break;
-  }
+  memory_.finish_writes();
+  keeps() ? load_kept(registers) : load_on_demand(registers);
 }
 
 void ShadowSpaces::load_on_demand(const PagingRegisters& registers) {
   const bool keeps_global = same_mode(registers, registers_) && (registers.cr4 & x86::kCr4Pge) != 0;
-  registers_ = registers;
+  registers_ = active_->registers = registers;
   if (!keeps_global) {
     invalidate_all();
     return;
@@ -118,7 +117,7 @@ void ShadowSpaces::load_on_demand(const PagingRegisters& registers) {
   for (const auto& window : active_->windows) drop_non_global(*window);
 }
 
-void ShadowSpaces::load_unsync(const PagingRegisters& registers) {
+void ShadowSpaces::load_kept(const PagingRegisters& registers) {
   ShadowSpace& space = space_for(registers);
   registers_ = registers;
   active_ = &space;
@@ -135,6 +134,19 @@ ShadowWindow& ShadowSpaces::enter(Privilege privilege) {
     entered.drop(0, ShadowBook::kPages);
   }
   return entered;
+}
+
+const ShadowSpace* ShadowSpaces::find(const PagingRegisters& registers) const {
+  const SpaceKey key = SpaceKey::of(registers);
+  for (const auto& space : spaces_) {
+    if (keeps() ? space->key == key : SpaceKey::of(registers_) == key) return space.get();
+  }
+  return nullptr;
+}
+
+std::expected<Translation, WalkFault> ShadowSpaces::look(const PagingRegisters& registers,
+                                                         VirtualAddress address) const {
+  return walk(memory_, registers, address, AccessKind::Read, Privilege::Supervisor, Effects::None);
 }
 
 ShadowSpace& ShadowSpaces::space_for(const PagingRegisters& registers) {
@@ -199,7 +211,8 @@ void ShadowSpaces::invalidate_all() {
 
 void ShadowSpaces::invalidate_page(VirtualAddress address) {
   const uint32_t page = address.value >> kPageShift;
-  if (options_.policy == ShadowPolicy::Unsync) {
+  memory_.finish_writes();
+  if (keeps()) {
     tables_.invalidate(*active_, registers_, page);
     return;
   }
@@ -221,6 +234,7 @@ void ShadowSpaces::physical_map_changed() {
   discard_everything();
   // A block that has left the map may die, and another come to lie at its address.
   context_.reverse.forget_blocks();
+  tables_.forget_writes();
 }
 
 void ShadowSpaces::page_watched(RamBlock& block, uint64_t page) {
@@ -236,11 +250,11 @@ void ShadowSpaces::page_watched(RamBlock& block, uint64_t page) {
 
 // Watches of code are not for us. A table may be watched for several processors' sake, each its own end of
 // it.
-uint8_t ShadowSpaces::watched_bytes_written(RamBlock& block, uint64_t page, unsigned /*offset*/,
-                                            unsigned /*size*/, uint8_t watches) {
+uint8_t ShadowSpaces::watched_bytes_written(RamBlock& block, uint64_t page, unsigned offset, unsigned size,
+                                            uint8_t watches) {
   const auto tables = static_cast<uint8_t>(watches & static_cast<uint8_t>(Watch::PageTable));
   if (tables == 0) return 0;
-  if (!walking_) tables_.written(block, page);
+  if (!walking_) tables_.written(block, page, offset, size);
   return tables_.watches(block, page) ? tables : 0;
 }
 
@@ -260,6 +274,7 @@ void ShadowSpaces::discard_everything() {
 }
 
 FillResult ShadowSpaces::fill(VirtualAddress address, AccessKind kind, Privilege privilege) {
+  memory_.finish_writes();
   walking_ = true;
   const auto translation = walk(memory_, registers_, address, kind, privilege, Effects::SetAccessedAndDirty);
   walking_ = false;
@@ -285,6 +300,9 @@ FillResult ShadowSpaces::resolve(const Translation& translation, VirtualAddress 
   const bool ram = region.write_block == region.read_block && region.write_offset == region.read_offset;
   target.may_write =
       ram && (translation.writable || (privilege == Privilege::Supervisor && !registers_.write_protect()));
+  if (options_.policy == ShadowPolicy::Proactive &&
+      !tables_.prepare(*active_, registers_, translation, target.virtual_page))
+    return {};
   const uint8_t watches = watches_for(region, target, kind);
   const bool write = target.may_write && translation.dirty && watches == 0;
   target.state = write ? ShadowState::ReadWrite : ShadowState::Read;
@@ -294,10 +312,12 @@ FillResult ShadowSpaces::resolve(const Translation& translation, VirtualAddress 
 }
 
 // A page table that is about to be written, and that nobody watches but for its copies, is watched no longer.
+// (Proactive: it stays watched, and the write is emulated.)
 uint8_t ShadowSpaces::watches_for(const Region& region, const PageTarget& target, AccessKind kind) {
   constexpr auto kPageTable = static_cast<uint8_t>(Watch::PageTable);
   const uint8_t watches = target.block->watches(target.page);
-  if (kind != AccessKind::Write || !target.may_write || watches != kPageTable) return watches;
+  const bool emulated = options_.policy == ShadowPolicy::Proactive;
+  if (kind != AccessKind::Write || !target.may_write || watches != kPageTable || emulated) return watches;
   memory_.note_write(*region.write_block, target.page);
   return target.block->watches(target.page);
 }
@@ -337,14 +357,14 @@ bool ShadowSpaces::show(const PageTarget& target, const Translation& translation
 
   if (!context_.budget.allows(kMappingsOfAFill) || context_.leaves.in_use() >= kMostLeaves) make_room(shown);
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (options_.policy == ShadowPolicy::Unsync &&
-        !tables_.derive(*active_, registers_, translation, run, target.state))
-      return false;
+    if (keeps() && !tables_.derive(*active_, registers_, translation, run, target.state)) return false;
     if (map_run(shown, run, word, target)) {
       context_.counters.pages_filled += run.count;
       return true;
     }
     discard_everything();
+    // What was protected before the run was looked for is so no more.
+    if (options_.policy == ShadowPolicy::Proactive) return false;
   }
   return false;
 }

@@ -85,6 +85,18 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   [[nodiscard]] const ShadowCounters& counters() const { return context_.counters; }
   [[nodiscard]] const MappingBudget& budget() const { return context_.budget; }
 
+  // For monitors.
+
+  [[nodiscard]] const std::vector<std::unique_ptr<ShadowSpace>>& spaces() const { return spaces_; }
+  [[nodiscard]] const ShadowSpace& active() const { return *active_; }
+  /// At the last load().
+  [[nodiscard]] const PagingRegisters& registers() const { return registers_; }
+  /// The space of a guest page table; null: it has none.
+  [[nodiscard]] const ShadowSpace* find(const PagingRegisters& registers) const;
+  /// A walk for the supervisor without side effects.
+  [[nodiscard]] std::expected<Translation, WalkFault> look(const PagingRegisters& registers,
+                                                           VirtualAddress address) const;
+
  private:
   ShadowSpaces(memory::PhysicalMap& memory, const Options& options);
 
@@ -92,6 +104,7 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   void page_watched(memory::RamBlock& block, uint64_t page) override;
   [[nodiscard]] uint8_t watched_bytes_written(memory::RamBlock& block, uint64_t page, unsigned offset,
                                               unsigned size, uint8_t watches) override;
+  void watched_writes_finished() override { tables_.finish_writes(); }
   [[nodiscard]] bool needs_watch(const memory::RamBlock& block, uint64_t page,
                                  memory::Watch reason) const override;
 
@@ -100,7 +113,9 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   [[nodiscard]] ShadowSpace& space_to_recycle(const PagingRegisters& registers);
   [[nodiscard]] ShadowSpace* abandoned_space(const PagingRegisters& registers);
   void load_on_demand(const PagingRegisters& registers);
-  void load_unsync(const PagingRegisters& registers);
+  void load_kept(const PagingRegisters& registers);
+  /// Windows outlive loads.
+  [[nodiscard]] bool keeps() const { return options_.policy != ShadowPolicy::OnDemand; }
   [[nodiscard]] FillResult resolve(const Translation& translation, VirtualAddress address, AccessKind kind,
                                    Privilege privilege);
   [[nodiscard]] uint8_t watches_for(const memory::Region& region, const PageTarget& target, AccessKind kind);

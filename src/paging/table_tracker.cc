@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstring>
 #include <utility>
 
+#include "paging/table_entries.h"
 #include "x86/control_registers.h"
-#include "x86/page_entries.h"
 
 namespace vitrine::paging {
 
@@ -33,18 +32,6 @@ namespace {
 
 constexpr uint32_t kMostPatience = 1u << 20;
 
-enum class Change : uint8_t { None, Lowered, Gone };
-
-// What windows that were filled from an entry must do about its new value.
-Change classify(uint64_t old, uint64_t now) {
-  constexpr uint64_t kRights = x86::kPageWritable | x86::kPageDirty;
-  constexpr uint64_t kIgnored = 0xe00 | x86::kPageAccessed | kRights;
-  if (((old ^ now) & ~kIgnored) != 0) return Change::Gone;
-  // A flush after clearing the accessed bit is a wish to see it set again.
-  if ((now & x86::kPageAccessed) == 0) return Change::Gone;
-  return (old & ~now & kRights) != 0 ? Change::Lowered : Change::None;
-}
-
 // Whether an entry, as it is now, gives what is to be filled from it as it was walked.
 bool serves(uint64_t walked, uint64_t now, ShadowState state) {
   constexpr uint64_t kIgnored = 0xe00 | x86::kPageAccessed | x86::kPageDirty;
@@ -52,119 +39,17 @@ bool serves(uint64_t walked, uint64_t now, ShadowState state) {
   return ((walked ^ now) & ~kIgnored) == 0;
 }
 
-EntryWidth width_of(const PagingRegisters& registers) {
-  return registers.pae() ? EntryWidth::Pae : EntryWidth::Legacy;
-}
-
-// Entries are read whole: other processors may write them at any time.
-uint64_t entry_at(const uint8_t* table, uint32_t index, EntryWidth width) {
-  // SAFETY: entries are naturally aligned within a page; see page_walker.cc.
-  auto* const where = const_cast<uint8_t*>(table) + index * static_cast<uint32_t>(width);
-  if (width == EntryWidth::Pae) {
-    return std::atomic_ref<uint64_t>(*reinterpret_cast<uint64_t*>(where)).load(std::memory_order_acquire);
-  }
-  return std::atomic_ref<uint32_t>(*reinterpret_cast<uint32_t*>(where)).load(std::memory_order_acquire);
-}
-
-void set_copy(TrackedTable& table, uint32_t index, uint64_t value) {
-  const auto size = static_cast<uint32_t>(table.width);
-  std::memcpy(table.copy.data() + index * size, &value, size);  // little-endian: the low half comes first
-}
-
-const uint8_t* memory_of(const TrackedTable& table) {
-  return table.block->data() + (table.page << kPageShift);
-}
-
-uint32_t entries_in_table(EntryWidth width) {
-  return kPageSize / static_cast<uint32_t>(width);
-}
-
-// Where the directory entries of a page table lie, 1,024 in one page or 512 in each of four.
-class Directory {
- public:
-  Directory(const memory::PhysicalMap& memory, const PagingRegisters& registers)
-      : width_(width_of(registers)) {
-    if (width_ == EntryWidth::Legacy) {
-      pages_[0] = host_page(memory, PhysicalAddress(registers.cr3 & x86::kLegacyFrameMask));
-      return;
-    }
-    for (uint32_t i = 0; i < 4; ++i) {
-      const uint64_t pointer = registers.pdptes[i];
-      if ((pointer & x86::kPagePresent) == 0) continue;
-      pages_[i] = host_page(memory, PhysicalAddress(x86::pae_frame(pointer)));
-    }
-  }
-
-  /// Zero, which is not present, where we cannot look.
-  [[nodiscard]] uint64_t entry(uint32_t slot) const {
-    const uint8_t* page = width_ == EntryWidth::Legacy ? pages_[0] : pages_[slot / 512];
-    return page == nullptr ? 0 : entry_at(page, slot % entries_in_table(width_), width_);
-  }
-
- private:
-  static const uint8_t* host_page(const memory::PhysicalMap& memory, PhysicalAddress address) {
-    return memory.find(address).read_pointer(memory.gated(address)).value;
-  }
-
-  std::array<const uint8_t*, 4> pages_{};
-  EntryWidth width_;
-};
-
-// Drops pages from the windows of a space in as few pieces as possible: pieces join over pages that show
-// nothing.
-class Dropper {
- public:
-  explicit Dropper(ShadowSpace& space) : space_(space) {}
-  ~Dropper() {
-    for (size_t i = 0; i < space_.windows.size(); ++i) flush(i);
-  }
-  Dropper(const Dropper&) = delete;
-  Dropper& operator=(const Dropper&) = delete;
-
-  /// In ascending order.
-  void add(uint32_t first, uint32_t count) {
-    for (size_t i = 0; i < space_.windows.size(); ++i) {
-      Piece& piece = pieces_[i];
-      const ShadowBook& book = space_.windows[i]->book();
-      const uint32_t live = book.next_live(first, first + count);
-      if (live == first + count) continue;
-      if (piece.end != piece.first && book.next_live(piece.end, live) != live) flush(i);
-      if (piece.end == piece.first) piece.first = live;
-      piece.end = first + count;
-    }
-  }
-
- private:
-  struct Piece {
-    uint32_t first = 0;
-    uint32_t end = 0;
-  };
-  void flush(size_t i) {
-    if (pieces_[i].end != pieces_[i].first) {
-      space_.windows[i]->drop(pieces_[i].first, pieces_[i].end - pieces_[i].first);
-    }
-    pieces_[i] = {};
-  }
-
-  ShadowSpace& space_;
-  std::array<Piece, 2> pieces_;
-};
-
-template <typename Visit>
-void for_each_derived(const ShadowSpace& space, Visit visit) {
-  for (size_t slot = space.derived._Find_first(); slot < ShadowSpace::kSlots;
-       slot = space.derived._Find_next(slot)) {
-    visit(static_cast<uint32_t>(slot));
-  }
-}
-
 }  // namespace
 
 TableTracker::~TableTracker() {
-  for (const auto& [id, table] : tables_) {
-    if (std::exchange(table->watched, false))
-      memory_.release_watch(*table->block, table->page, Watch::PageTable);
+  // What memory asks us about while we let go: no page is watched on our behalf any more.
+  const auto tables = std::exchange(tables_, {});
+  const auto directories = std::exchange(directories_, {});
+  for (const auto& [id, table] : tables) {
+    if (table->watched) memory_.release_watch(*table->block, table->page, Watch::PageTable);
   }
+  for (const auto& [id, directory] : directories)
+    memory_.release_watch(*directory->block, directory->page, Watch::PageTable);
 }
 
 uint64_t TableTracker::id(const RamBlock& block, uint64_t page, EntryWidth width) {
@@ -187,9 +72,11 @@ TrackedTable* TableTracker::table(const PagingRegisters& registers, PhysicalAddr
   made->block = region.read_block;
   made->page = page;
   made->width = width;
-  made->patience = patience_;
-  std::memcpy(made->copy.data(), memory_of(*made), kPageSize);
-  return tables_.emplace(key, std::move(made)).first->second.get();
+  made->patience = options_.patience;
+  TrackedTable* const table = tables_.emplace(key, std::move(made)).first->second.get();
+  if (protects()) protect(*table);
+  std::memcpy(table->copy.data(), memory_of(*table), kPageSize);
+  return table;
 }
 
 void TableTracker::attach(ShadowSpace& space, uint32_t slot, TrackedTable& table) {
@@ -213,29 +100,33 @@ void TableTracker::release(ShadowSpace& space, uint32_t slot) {
 
 void TableTracker::detach(ShadowSpace& space) {
   for_each_derived(space, [&](uint32_t slot) { release(space, slot); });
+  for (uint32_t i = 0; i < space.directories.size(); ++i) leave_directory(space, i);
 }
 
-void TableTracker::drop_slot(ShadowSpace& space, const PagingRegisters& registers, uint32_t slot) {
-  const uint32_t pages = entries_in_table(width_of(registers));
+void TableTracker::drop_slot(ShadowSpace& space, EntryWidth width, uint32_t slot) {
+  const uint32_t pages = entries_in_table(width);
   Dropper(space).add(slot * pages, pages);
   release(space, slot);
 }
 
-bool TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
-                          const Translation& translation, const PageRun& run, ShadowState state) {
+// Makes the slot that `page` lies in belong to what the walk found there. False: another processor has
+// changed that since.
+bool TableTracker::prepare(ShadowSpace& space, const PagingRegisters& registers,
+                           const Translation& translation, uint32_t page) {
   if (!registers.enabled()) return true;
-  const auto [first, count] = run;
   const EntryWidth width = width_of(registers);
-  const uint32_t pages = entries_in_table(width);
-  const uint32_t number = first / pages;
+  const uint32_t number = page / entries_in_table(width);
   ShadowSpace::Slot& slot = space.slots[number];
   if (space.derived.test(number) && classify(slot.entry, translation.directory_entry) != Change::None) {
-    drop_slot(space, registers, number);
+    drop_slot(space, width, number);
   }
   slot.entry = translation.directory_entry;
   space.derived.set(number);
-  if (translation.page_size != kPageSize) return true;
-  if (slot.table == nullptr && !slot.untracked) {
+  if (protects() && !protect_directory(space, registers, number)) {
+    drop_slot(space, width, number);
+    return false;
+  }
+  if (translation.page_size == kPageSize && slot.table == nullptr && !slot.untracked) {
     TrackedTable* const found = table(registers, translation.entry_address);
     if (found == nullptr || found->users.size() >= kMostUsers) {
       slot.untracked = true;
@@ -243,9 +134,22 @@ bool TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
       attach(space, number, *found);
     }
   }
-  if (slot.table == nullptr) return true;
+  space.untracked = space.untracked || slot.untracked;
+  return true;
+}
+
+bool TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
+                          const Translation& translation, const PageRun& run, ShadowState state) {
+  if (!registers.enabled()) return true;
+  const auto [first, count] = run;
+  if (!prepare(space, registers, translation, first)) return false;
+  const EntryWidth width = width_of(registers);
+  const uint32_t pages = entries_in_table(width);
+  const ShadowSpace::Slot& slot = space.slots[first / pages];
+  if (translation.page_size != kPageSize || slot.table == nullptr) return true;
 
   TrackedTable& table = *slot.table;
+  table.writes = 0;
   const auto own =
       static_cast<uint32_t>((translation.entry_address.value & kPageMask) / static_cast<uint32_t>(width));
   bool same = true;
@@ -273,19 +177,14 @@ bool TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
 void TableTracker::synchronize(ShadowSpace& space, const PagingRegisters& registers) {
   if (!registers.enabled()) return;
   ++round_;
-  const uint32_t pages = entries_in_table(width_of(registers));
   const Directory directory(memory_, registers);
-  {
-    Dropper dropper(space);
-    for_each_derived(space, [&](uint32_t number) {
-      ShadowSpace::Slot& slot = space.slots[number];
-      const uint64_t now = directory.entry(number);
-      if (slot.untracked || classify(slot.entry, now) != Change::None) {
-        dropper.add(number * pages, pages);
-        release(space, number);
-      }
-    });
+  if (protects()) {
+    // All else has been kept right by the writes.
+    if (use_directories(space, directory) || std::exchange(space.untracked, false))
+      compare_directory(space, directory, width_of(registers));
+    return;
   }
+  compare_directory(space, directory, width_of(registers));
   for_each_derived(space, [&](uint32_t number) {
     TrackedTable* const table = space.slots[number].table;
     if (table == nullptr || table->watched || table->compared_at == round_) return;
@@ -294,22 +193,37 @@ void TableTracker::synchronize(ShadowSpace& space, const PagingRegisters& regist
   });
 }
 
+void TableTracker::compare_directory(ShadowSpace& space, const Directory& directory, EntryWidth width) {
+  const uint32_t pages = entries_in_table(width);
+  Dropper dropper(space);
+  for_each_derived(space, [&](uint32_t number) {
+    ShadowSpace::Slot& slot = space.slots[number];
+    const uint64_t now = directory.entry(number);
+    if (slot.untracked || classify(slot.entry, now) != Change::None) {
+      dropper.add(number * pages, pages);
+      release(space, number);
+    }
+  });
+}
+
 void TableTracker::compare(TrackedTable& table) {
+  ++counters_.tables_compared;
   if (std::memcmp(table.copy.data(), memory_of(table), kPageSize) != 0) {
     table.unchanged = 0;
-    apply_changes(table);
+    apply_changes(table, 0, entries_in_table(table.width));
   } else if (++table.unchanged >= table.patience) {
     set_watched(table);
   }
 }
 
-void TableTracker::apply_changes(TrackedTable& table) {
+// Entries first…end-1.
+void TableTracker::apply_changes(TrackedTable& table, uint32_t first, uint32_t end) {
   const uint32_t pages = entries_in_table(table.width);
   std::array<uint16_t, 1024> gone;
   std::array<uint16_t, 1024> lowered;
   uint32_t gone_count = 0;
   uint32_t lowered_count = 0;
-  for (uint32_t i = 0; i < pages; ++i) {
+  for (uint32_t i = first; i < end; ++i) {
     const uint64_t old = entry_at(table.copy.data(), i, table.width);
     const uint64_t now = entry_at(memory_of(table), i, table.width);
     if (old == now) continue;
@@ -326,23 +240,33 @@ void TableTracker::apply_changes(TrackedTable& table) {
     Dropper dropper(*user.space);
     for (uint32_t i = 0; i < gone_count; ++i) dropper.add(base + gone[i], 1);
     for (uint32_t i = 0; i < lowered_count;) {
-      uint32_t end = i + 1;
-      while (end < lowered_count && lowered[end] == lowered[end - 1] + 1) ++end;
-      for (const auto& window : user.space->windows) window->lower(base + lowered[i], end - i);
-      i = end;
+      uint32_t stop = i + 1;
+      while (stop < lowered_count && lowered[stop] == lowered[stop - 1] + 1) ++stop;
+      for (const auto& window : user.space->windows) window->lower(base + lowered[i], stop - i);
+      i = stop;
     }
   }
 }
 
-void TableTracker::set_watched(TrackedTable& table) {
-  table.unchanged = 0;
+void TableTracker::protect(TrackedTable& table) {
   table.watched = true;
+  ++counters_.tables_protected;
   memory_.watch(*table.block, table.page, Watch::PageTable);
-  // Another processor may have written between the comparison and the watch.
-  if (std::memcmp(table.copy.data(), memory_of(table), kPageSize) != 0) apply_changes(table);
 }
 
-void TableTracker::written(RamBlock& block, uint64_t page) {
+void TableTracker::set_watched(TrackedTable& table) {
+  table.unchanged = 0;
+  protect(table);
+  // Another processor may have written between the comparison and the watch.
+  if (std::memcmp(table.copy.data(), memory_of(table), kPageSize) != 0)
+    apply_changes(table, 0, entries_in_table(table.width));
+}
+
+void TableTracker::written(RamBlock& block, uint64_t page, uint32_t offset, uint32_t size) {
+  if (protects()) {
+    note(block, page, offset, size);
+    return;
+  }
   for (const EntryWidth width : {EntryWidth::Legacy, EntryWidth::Pae}) {
     const auto found = tables_.find(id(block, page, width));
     if (found == tables_.end()) continue;
@@ -355,8 +279,9 @@ void TableTracker::written(RamBlock& block, uint64_t page) {
 
 bool TableTracker::watches(const RamBlock& block, uint64_t page) const {
   return std::ranges::any_of(std::array{EntryWidth::Legacy, EntryWidth::Pae}, [&](EntryWidth width) {
-    const auto found = tables_.find(id(block, page, width));
-    return found != tables_.end() && found->second->watched;
+    const uint64_t key = id(block, page, width);
+    const auto found = tables_.find(key);
+    return (found != tables_.end() && found->second->watched) || directories_.contains(key);
   });
 }
 
@@ -368,7 +293,7 @@ void TableTracker::invalidate(ShadowSpace& space, const PagingRegisters& registe
   if (!space.derived.test(number)) return;
   const ShadowSpace::Slot& slot = space.slots[number];
   if (slot.untracked || classify(slot.entry, Directory(memory_, registers).entry(number)) != Change::None) {
-    drop_slot(space, registers, number);
+    drop_slot(space, width, number);
     return;
   }
   if (slot.table == nullptr || slot.table->watched) return;

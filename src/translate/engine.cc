@@ -233,6 +233,7 @@ void Engine::choose_window(Core& core) {
 }
 
 void Engine::enter_state(Core& core) {
+  memory_.finish_writes();
   if (!core.fpu_held) cpu::fpu_leave(core);
   GuestContext& c = *context_;
   const cpu::CpuState& state = core.state;

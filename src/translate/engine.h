@@ -98,6 +98,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
 
   [[nodiscard]] const EngineCounters& counters() const { return counters_; }
   [[nodiscard]] const paging::ShadowCounters& shadow_counters() const { return spaces_->counters(); }
+  [[nodiscard]] const paging::ShadowSpaces& shadow() const { return *spaces_; }
   [[nodiscard]] const TranslationCache& cache() const { return *cache_; }
   [[nodiscard]] const Glue& glue() const { return glue_; }
   // Memory of the monitor's that translated code may touch, for those who watch it.

@@ -57,6 +57,8 @@ class Monitor(harness.TestCase):
         expected = {
             "registers": r"EAX=[0-9a-f]{8} (?s:.*)CR3=[0-9a-f]{8}", "cpus": r"(?s:\* CPU #0: .*CPU #1: )",
             "mem": r"[0-9a-f]{8}-[0-9a-f]{8} [0-9a-f]{8} ", "tlb": r"[0-9a-f]{8}: ", "map": "RAM ram at 0x0",
+            "p2m": r"000000000-[0-9a-f]{9} [0-9a-f]{12}-", "spaces": r"\* CR3 [0-9a-f]{8}, \d+ page tables",
+            "shadow 0xc0100000": r"physical 000100000: machine (?s:.*)shadow   kernel [0-9a-f]{12}: r",
             "screen": "pane: a small Unix", "pic": "pic0: irr=", "irq": r"(?:pic|ioapic|lapic) +\d+: \d", "pci": "8086:1237",
             "block": ".", "chardev": ".", "status": "VM status: running", "name": "glass", "version": r"Vitrine \d",
             "network": "no network", "snapshots": "cannot be saved", "gdb": ".", "roms": ".",
