@@ -24,10 +24,11 @@ struct ShadowCounters {
   uint64_t true_faults = 0;
   uint64_t emulated = 0;
   uint64_t pages_filled = 0;
-  uint64_t maps = 0;      ///< Host mappings made (system calls).
-  uint64_t revivals = 0;  ///< Fills that gave a kept mapping its rights back instead.
-  uint64_t drops = 0;     ///< Entries dropped one by one or in ranges (system calls).
-  uint64_t lowered = 0;   ///< Rights to write taken away (system calls).
+  uint64_t pages_shared = 0;  ///< Given to new spaces because another had them.
+  uint64_t maps = 0;          ///< Host mappings made (system calls).
+  uint64_t revivals = 0;      ///< Fills that gave a kept mapping its rights back instead.
+  uint64_t drops = 0;         ///< Entries dropped one by one or in ranges (system calls).
+  uint64_t lowered = 0;       ///< Rights to write taken away (system calls).
   uint64_t windows_emptied = 0;
   uint64_t evictions = 0;         ///< Because of the mapping budget.
   uint64_t page_table_loads = 0;  ///< CR3 loads by the guest.

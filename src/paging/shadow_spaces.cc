@@ -119,11 +119,41 @@ void ShadowSpaces::load_on_demand(const PagingRegisters& registers) {
 
 void ShadowSpaces::load_kept(const PagingRegisters& registers) {
   ShadowSpace& space = space_for(registers);
+  if (registers.enabled() && space.derived.none() && active_->key.mode == space.key.mode)
+    share(space, *active_, registers);
   registers_ = registers;
   active_ = &space;
   space.last_used = context_.counters.page_table_loads;
   space.registers = registers;
   tables_.synchronize(space, registers);
+}
+
+// A space that is new or has been emptied begins with what its page table has in common with another's: the
+// kernel's part, as a rule. A mapping alone costs a third of a fault that makes it.
+void ShadowSpaces::share(ShadowSpace& space, const ShadowSpace& donor, const PagingRegisters& registers) {
+  const std::vector<PageRun> common = tables_.share(space, donor, registers);
+  space.shown_to = donor.shown_to;
+  for (size_t i = 0; i < space.windows.size(); ++i) {
+    for (const PageRun& pages : common) {
+      if (!copy_window(*space.windows[i], *donor.windows[i], pages)) return;
+    }
+  }
+}
+
+// False: there is no room.
+bool ShadowSpaces::copy_window(ShadowWindow& to, const ShadowWindow& from, const PageRun& pages) {
+  const ShadowBook& book = from.book();
+  const uint32_t end = pages.first + pages.count;
+  for (uint32_t page = book.next_live(pages.first, end); page < end;) {
+    if (!context_.budget.allows(kMappingsOfAFill) || context_.leaves.in_use() >= kMostLeaves) return false;
+    const ShadowWord word = book.word(page);
+    uint32_t count = 1;
+    while (page + count < end && book.word(page + count).value == word.plus(count).value) ++count;
+    if (!to.map(page, count, word, count <= kPopulated ? Populate::Yes : Populate::No)) return false;
+    context_.counters.pages_shared += count;
+    page = book.next_live(page + count, end);
+  }
+  return true;
 }
 
 ShadowWindow& ShadowSpaces::enter(Privilege privilege) {

@@ -114,6 +114,8 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   [[nodiscard]] ShadowSpace* abandoned_space(const PagingRegisters& registers);
   void load_on_demand(const PagingRegisters& registers);
   void load_kept(const PagingRegisters& registers);
+  void share(ShadowSpace& space, const ShadowSpace& donor, const PagingRegisters& registers);
+  [[nodiscard]] bool copy_window(ShadowWindow& to, const ShadowWindow& from, const PageRun& pages);
   /// Windows outlive loads.
   [[nodiscard]] bool keeps() const { return options_.policy != ShadowPolicy::OnDemand; }
   [[nodiscard]] FillResult resolve(const Translation& translation, VirtualAddress address, AccessKind kind,

@@ -174,6 +174,28 @@ bool TableTracker::derive(ShadowSpace& space, const PagingRegisters& registers,
   return same;
 }
 
+std::vector<PageRun> TableTracker::share(ShadowSpace& space, const ShadowSpace& donor,
+                                         const PagingRegisters& registers) {
+  const uint32_t pages = entries_in_table(width_of(registers));
+  const Directory directory(memory_, registers);
+  std::vector<PageRun> common;
+  for_each_derived(donor, [&](uint32_t number) {
+    const ShadowSpace::Slot& theirs = donor.slots[number];
+    const bool full = theirs.table != nullptr && theirs.table->users.size() >= kMostUsers;
+    if (theirs.untracked || full || classify(theirs.entry, directory.entry(number)) != Change::None) return;
+    ShadowSpace::Slot& slot = space.slots[number];
+    slot.entry = theirs.entry;
+    space.derived.set(number);
+    if (protects() && (!protect_directory(space, registers, number) || slot.untracked)) {
+      release(space, number);
+      return;
+    }
+    if (theirs.table != nullptr) attach(space, number, *theirs.table);
+    common.push_back({number * pages, pages});
+  });
+  return common;
+}
+
 void TableTracker::synchronize(ShadowSpace& space, const PagingRegisters& registers) {
   if (!registers.enabled()) return;
   ++round_;

@@ -103,6 +103,10 @@ class TableTracker {
   /// walk.
   [[nodiscard]] bool derive(ShadowSpace& space, const PagingRegisters& registers,
                             const Translation& translation, const PageRun& run, ShadowState state);
+  /// `space` is empty: it comes to depend on all tables that its page table, that of `registers`, has in
+  /// common with `donor`'s. Returns the pages behind them, which may then show what they show there.
+  [[nodiscard]] std::vector<PageRun> share(ShadowSpace& space, const ShadowSpace& donor,
+                                           const PagingRegisters& registers);
   /// Drops from `space` whatever is not as its page table, that of `registers`, says now; from others what
   /// came through the same tables.
   void synchronize(ShadowSpace& space, const PagingRegisters& registers);

@@ -139,6 +139,34 @@ TEST_F(Unsync, AnAbandonedSpaceGivesItsWindowsAndTheKernelsPart) {
   EXPECT_EQ(spaces_->window(User).entry(VirtualAddress(kUser)).page, 0x800u + 32);
 }
 
+TEST_F(Unsync, ANewSpaceBeginsWithWhatItHasInCommonWithTheOneBefore) {
+  begin(3);
+  for (const ShadowPolicy policy : {ShadowPolicy::Unsync, ShadowPolicy::Proactive}) {
+    start({.policy = policy});
+    load(0);
+    for (uint32_t page = 0; page < 3; ++page) ASSERT_EQ(fill(kKernel + page * kPageSize, Write), Filled);
+    fill_user();
+    put(kCommon + 4, 0x00900000 | kUsed);
+    put(kCommon + 8, get(kCommon + 8) & ~uint32_t{x86::kPageWritable});
+    load(1);
+    const uint64_t faults = spaces_->counters().hidden_faults;
+    EXPECT_TRUE(write(kKernel, 1));
+    EXPECT_FALSE(read(kKernel + 0x1000)) << "it has changed since";
+    EXPECT_TRUE(read(kKernel + 0x2000));
+    EXPECT_FALSE(write(kKernel + 0x2000, 1));
+    EXPECT_FALSE(read(kUser, User));
+    EXPECT_EQ(spaces_->counters().hidden_faults, faults);
+    // From here on each has its own.
+    put(kCommon, 0);
+    load(0);
+    EXPECT_FALSE(read(kKernel));
+    load(1);
+    EXPECT_FALSE(read(kKernel));
+    spaces_.reset();
+    for (uint32_t space = 0; space < 3; ++space) make(space);
+  }
+}
+
 TEST_F(Unsync, SpacesAreBounded) {
   begin(40, {.most_spaces = 5});
   for (uint32_t i = 0; i < 200; ++i) {

@@ -161,6 +161,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
     return mode_ == CodePrivilege::Supervisor ? paging::Privilege::Supervisor : paging::Privilege::User;
   }
   [[nodiscard]] Lookup look_up(cpu::Core& core, uint32_t eip);
+  [[nodiscard]] Lookup find_code(cpu::Core& core, uint32_t eip);
   [[nodiscard]] CodePage* code_page(cpu::Core& core, uint32_t eip, Lookup& lookup);
   [[nodiscard]] static const uint8_t* bytes_of(const CodePage& page) {
     return page.key.block->data() + (page.key.page << kPageShift);

@@ -172,7 +172,19 @@ CodePage* Engine::code_page(Core& core, uint32_t eip, Lookup& lookup) {
   return page;
 }
 
+// What is done to find code (a page being watched, the next page of an instruction) may cost the window its
+// entries where mappings are few. Nobody would be told when the guest invalidates what it does not show, so
+// code that is found then is not used.
 Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const Lookup lookup = find_code(core, eip);
+    if (lookup.status != Lookup::Status::Found || known_page(eip) == lookup.page) return lookup;
+  }
+  return {};
+}
+
+Engine::Lookup Engine::find_code(Core& core, uint32_t eip) {
   Lookup lookup;
   CodePage* page = code_page(core, eip, lookup);
   if (page == nullptr) return lookup;
