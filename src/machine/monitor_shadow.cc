@@ -76,8 +76,7 @@ void print_space(MonitorSession& session, const paging::ShadowSpaces& spaces,
   for (size_t i = 0; i < space.windows.size(); ++i) {
     const paging::ShadowWindow& window = *space.windows[i];
     session.print("    {:<6} at {:012x}: {} pages in {} mappings\n", window_name(space, i),
-                  reinterpret_cast<uint64_t>(window.base().value), window.book().live(),
-                  window.mappings() - 1);
+                  reinterpret_cast<uint64_t>(window.base().value), window.book().live(), window.mappings());
   }
 }
 

@@ -243,7 +243,7 @@ TEST_F(MonitorTest, ShowsTheShadow) {
   EXPECT_THAT(run("info shadow 0x1000"), HasSubstr("interpreted"));
   EXPECT_THAT(run("info spaces"), HasSubstr("interpreted"));
   cpu::CpuState& state = target_.cpus[0];
-  state.cr0 = 0x80000001;
+  state.cr0 = 0x80010001;
   state.cr3 = 0x1000;
   poke(0x1000, 0x2027);
   poke(0x2004, 0x8065);  // read-only
@@ -269,7 +269,7 @@ TEST_F(MonitorTest, ShowsTheShadow) {
   EXPECT_THAT(run("info p2m 0x2000"), HasSubstr("watched for: page-table"));
   const std::string spaces = run("info spaces");
   EXPECT_THAT(spaces, HasSubstr("* CR3 00001000, 1 page tables"));
-  EXPECT_THAT(spaces, HasSubstr("1 pages in 1 mappings"));
+  EXPECT_THAT(spaces, HasSubstr("1 pages in 3 mappings"));
   target_.spaces.reset();
 }
 
