@@ -23,8 +23,8 @@ constexpr Option kOptions[] = {
     {"name", "NAME", Machine, "name of the machine", option_name},
     {"engine", "NAME", Machine, "translate (default), interpret, trap, lockstep, lockstep-trap; see 'help'",
      option_engine},
-    {"shadow", "POLICY", Machine, "how shadow page tables are kept: unsync (default), proactive, ondemand; see 'help'",
-     option_shadow},
+    {"shadow", "POLICY", Machine,
+     "how shadow page tables are kept: unsync (default), proactive, ondemand; see 'help'", option_shadow},
     {"views", "two|one", Machine, "windows of each address space: kernel's and user's (default), or one",
      option_views},
 

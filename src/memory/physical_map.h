@@ -108,8 +108,8 @@ class WriteListener {
   }
   /// The same for who drops whole pages, and clears the bits himself.
   virtual void watched_page_written(RamBlock& /*block*/, uint64_t /*page*/, uint8_t /*watches*/) {}
-  /// What watched_bytes_written() told of has happened, or will not: the bytes are what they are now. Once for
-  /// any number of writes, before a processor goes on with translated code.
+  /// What watched_bytes_written() told of has happened, or will not: the bytes are what they are now. Once
+  /// for any number of writes, before a processor goes on with translated code.
   virtual void watched_writes_finished() {}
   /// Whether this listener still needs a Watch bit that another one gives up.
   [[nodiscard]] virtual bool needs_watch(const RamBlock& /*block*/, uint64_t /*page*/,
