@@ -230,6 +230,7 @@ ShadowSpace& ShadowSpaces::space_to_recycle(const PagingRegisters& registers) {
 }
 
 void ShadowSpaces::invalidate_all() {
+  if (keeps()) return;
   for (const auto& space : spaces_) {
     for (const auto& window : space->windows) {
       ++context_.counters.windows_emptied;

@@ -66,7 +66,8 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   void load(const PagingRegisters& registers);
   /// INVLPG.
   void invalidate_page(VirtualAddress address);
-  /// Everything, global entries too.
+  /// Everything, global entries too. Where windows are kept, what has changed goes at the next load(), which
+  /// has to follow.
   void invalidate_all();
 
   /// The window for accesses at this privilege in the present address space. The reference stays good until

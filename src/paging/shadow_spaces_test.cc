@@ -102,6 +102,17 @@ TEST_F(ShadowSpacesTest, OneWindowForBothIsEmptiedAtAChangeOfPrivilege) {
   }
 }
 
+TEST_F(ShadowSpacesTest, GlobalPagesSurviveALoadButNotAnInvalidationOfAll) {
+  map(kAddress, kFrame, kRw | kUsed | x86::kPageGlobal);
+  start();
+  ASSERT_EQ(fill(kAddress, Write), Filled);
+  spaces_->load(registers_);
+  EXPECT_TRUE(read(kAddress));
+  spaces_->invalidate_all();
+  spaces_->load(registers_);
+  EXPECT_FALSE(read(kAddress));
+}
+
 TEST_F(ShadowSpacesTest, WithoutWriteProtectTheSupervisorWritesReadOnlyPages) {
   map(kAddress, kFrame, x86::kPagePresent | x86::kPageUser);
   registers_.cr0 &= ~x86::kCr0Wp;

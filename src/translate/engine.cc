@@ -130,6 +130,8 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
 void Engine::invalidated(cpu::Invalidation what, uint32_t linear) {
   // A load makes the spaces look again at everything that the guest may have changed.
   if (what != cpu::Invalidation::Page) {
+    // It cannot tell that global pages went too, if CR4.PGE is as it was.
+    if (what == cpu::Invalidation::All) spaces_->invalidate_all();
     load_pending_ = true;
   } else if (!load_pending_) {
     spaces_->invalidate_page(VirtualAddress(linear));
