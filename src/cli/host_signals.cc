@@ -6,9 +6,9 @@
 
 namespace vitrine::cli {
 
-Result<Descriptor> take_ending_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
+namespace {
+
+Result<Descriptor> block(sigset_t set) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction action {};
     ::sigaction(signal, nullptr, &action);
@@ -22,9 +22,28 @@ Result<Descriptor> take_ending_signals() {
   return signals;
 }
 
+}  // namespace
+
+Result<Descriptor> take_ending_signals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  return block(none);
+}
+
+Result<Descriptor> take_signals() {
+  sigset_t report;
+  ::sigemptyset(&report);
+  ::sigaddset(&report, SIGUSR1);  // Ignored until here; a blocked signal is kept nevertheless.
+  return block(report);
+}
+
 void ignore_write_signals() {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);
+}
+
+void ignore_report_signal() {
+  ::signal(SIGUSR1, SIG_IGN);
 }
 
 }  // namespace vitrine::cli

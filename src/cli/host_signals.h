@@ -1,4 +1,4 @@
-// The signals by which the host asks Vitrine to end.
+// The signals by which the host asks Vitrine to end, or to say what it has counted.
 #pragma once
 
 #include "base/descriptor.h"
@@ -9,8 +9,12 @@ namespace vitrine::cli {
 /// Blocks SIGINT, SIGTERM and SIGHUP in this thread (and those it starts), and returns a non-blocking
 /// signalfd of them. One that is ignored stays so.
 [[nodiscard]] Result<Descriptor> take_ending_signals();
+/// The same with SIGUSR1, for what reports what it has counted.
+[[nodiscard]] Result<Descriptor> take_signals();
 
 /// Ignores SIGPIPE and SIGXFSZ: the write that causes them fails instead.
 void ignore_write_signals();
+/// Until take_signals() a report is asked for in vain.
+void ignore_report_signal();
 
 }  // namespace vitrine::cli

@@ -190,7 +190,7 @@ void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.without_engine = options.engine ? machine::WithoutEngine::Refuse : machine::WithoutEngine::Interpret;
   config.shadow.policy = options.shadow.value_or(config.shadow.policy);
   config.shadow.views = options.views.value_or(config.shadow.views);
-  config.statistics = options.statistics;
+  config.statistics.form = options.statistics.form;
   config.cpu_model = cpu_model(options);
   config.cpus = options.cpus;
   config.memory_size = options.memory_size;
@@ -223,6 +223,8 @@ Result<OpenedMachine> open_machine(const RunOptions& options) {
   if (auto done = open_kernel(options, config); !done) return std::unexpected(done.error());
   if (auto done = read_firmware_files(options, config); !done) return std::unexpected(done.error());
   config.drives = TRY(open_drives(options, opened.warnings));
+  if (!options.statistics.file.empty())
+    config.statistics.output = TRY(create_output("the file for statistics", options.statistics.file));
   if (!options.log_file.empty()) config.log.output = TRY(create_output("the log file", options.log_file));
 
   // Last, because it may wait for somebody to connect.

@@ -104,9 +104,16 @@ Result<void> option_clock(RunOptions& options, std::string_view argument) {
   return properties.nothing_left("nothing for a real clock");
 }
 
-Result<void> option_stats(RunOptions& options, std::string_view /*argument*/) {
-  options.statistics = true;
-  return {};
+Result<void> option_stats(RunOptions& options, std::string_view argument) {
+  using Form = machine::StatisticsConfig::Form;
+  PropertyList properties = TRY(PropertyList::parse("--stats", argument, "form"));
+  const std::string form = properties.take("form").value_or("table");
+  if (form != "table" && form != "json") return std::unexpected(Error{"--stats is table or json, not", form});
+  options.statistics.form = form == "json" ? Form::Json : Form::Table;
+  const auto file = properties.take("file");
+  if (file && file->empty()) return std::unexpected(Error{"--stats: file= needs a name", ""});
+  options.statistics.file = file.value_or("");
+  return properties.nothing_left("table, json, file");
 }
 
 Result<void> option_icount(RunOptions& options, std::string_view argument) {

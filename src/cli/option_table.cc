@@ -68,7 +68,8 @@ constexpr Option kOptions[] = {
 
     {"S", "", Running, "start paused; the monitor's 'cont' starts", option_paused},
     {"no-reboot", "", Running, "a reset ends the machine", option_no_reboot},
-    {"stats", "", Running, "at the end, says what native execution cost (standard error)", option_stats},
+    {"stats", "[=table|json][,file=FILE]", Running,
+     "at the end, says what happened how often and what it cost", option_stats},
     {"no-shutdown", "", Running, "power-off pauses the machine", option_no_shutdown},
     {"nodefaults", "", Running, "no device that was not asked for", option_nodefaults},
     {"pidfile", "FILE", Running, "write the process number here", option_pidfile},

@@ -71,6 +71,17 @@ const Option* find_option(std::string_view name) {
   return nullptr;
 }
 
+/// `-stats=json`: an argument that may be left out comes behind an equals sign, with one dash as well.
+const Option* find_optional(std::string_view& name, std::optional<std::string_view>& argument) {
+  const size_t equals = name.find('=');
+  if (equals == std::string_view::npos) return nullptr;
+  const Option* const option = find_option(name.substr(0, equals));
+  if (option == nullptr || !option->argument.starts_with('[')) return nullptr;
+  argument = name.substr(equals + 1);
+  name = name.substr(0, equals);
+  return option;
+}
+
 Error unknown_option(std::string_view word, std::string_view name) {
   for (const auto& [known, reason] : kUnsupported) {
     if (known == name)
@@ -117,7 +128,9 @@ Result<void> take_option(RunOptions& options, std::span<const std::string_view>&
     return {};
   }
   const Option* option = find_option(name);
+  if (option == nullptr) option = find_optional(name, argument);
   if (option == nullptr) return std::unexpected(unknown_option(word, name));
+  if (option->argument.starts_with('[')) return option->handler(options, argument.value_or(""));
   if (option->argument.empty()) {
     if (argument) return std::unexpected(Error{"the option takes no argument:", std::string(word)});
     return option->handler(options, "");

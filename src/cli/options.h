@@ -84,6 +84,11 @@ struct DebugConsoleOptions {
   CharacterOptions device;
 };
 
+struct StatisticsOptions {
+  machine::StatisticsConfig::Form form = machine::StatisticsConfig::Form::None;
+  std::string file;  ///< Empty: standard error.
+};
+
 struct RunOptions {
   /// The user asked for this text instead of a machine (`-cpu help`).
   std::optional<std::string> information;
@@ -95,7 +100,7 @@ struct RunOptions {
   std::optional<machine::EngineKind> engine;  ///< None: translated, where the host can.
   std::optional<paging::ShadowPolicy> shadow;
   std::optional<paging::ShadowViews> views;
-  bool statistics = false;
+  StatisticsOptions statistics;
   std::string cpu_model = "max";
   unsigned cpus = 1;
   uint64_t memory_size = uint64_t{128} << 20;

@@ -56,6 +56,18 @@ TEST(OptionTable, NoLineOfHelpIsTooWide) {
   }
 }
 
+TEST(Options, StatisticsHaveAFormAndAPlace) {
+  using Form = machine::StatisticsConfig::Form;
+  EXPECT_EQ(parsed({}).statistics.form, Form::None);
+  EXPECT_EQ(parsed({"--stats"}).statistics.form, Form::Table);
+  EXPECT_EQ(parsed({"-stats", "-m", "64"}).memory_size, 64u << 20) << "the next word is no argument of it";
+  EXPECT_EQ(parsed({"--stats=json"}).statistics.form, Form::Json);
+  EXPECT_EQ(parsed({"-stats=json,file=a"}).statistics.file, "a");
+  EXPECT_EQ(parsed({"--stats=file=a"}).statistics.form, Form::Table);
+  EXPECT_THAT(refusal({"--stats=xml"}), HasSubstr("table or json, not 'xml'"));
+  EXPECT_THAT(refusal({"--stats=json,colour=on"}), HasSubstr("colour"));
+}
+
 TEST(Options, OneDashOrTwo) {
   EXPECT_EQ(parsed({"-m", "64"}).memory_size, 64u << 20);
   EXPECT_EQ(parsed({"--m", "64"}).memory_size, 64u << 20);

@@ -24,7 +24,7 @@ int report(const Error& error, ExitStatus status) {
 
 /// From open descriptors to the end of the machine. The terminal is itself again when this returns.
 Result<int> run_opened(OpenedMachine opened) {
-  opened.config.signals = TRY(take_ending_signals());
+  opened.config.signals = TRY(take_signals());
   std::unique_ptr<RawTerminal> terminal;
   if (opened.terminal) terminal = TRY(RawTerminal::enter(STDIN_FILENO, *opened.terminal));
   HostFileService files;
@@ -43,6 +43,7 @@ int run_command(std::span<const std::string_view> arguments) {
   for (const std::string& note : options->notes) fmt::print(stderr, "vitrine: note: {}\n", note);
 
   ignore_write_signals();
+  ignore_report_signal();
   auto opened = open_machine(*options);
   if (!opened) return report(opened.error(), kFailure);
   for (const std::string& warning : opened->warnings) fmt::print(stderr, "vitrine: {}\n", warning);

@@ -27,7 +27,9 @@ void leave_ending(Core& core, const Instruction* instruction, bool completed) {
   core.last_operation = instruction->operation;
   core.flags_from_state();
   give_back(core, instruction + (completed ? 1 : 0));
-  if (!completed) {
+  if (completed) {
+    ++core.counters.instructions[static_cast<size_t>(instruction->operation)];
+  } else {
     core.faulted = true;
     core.state.eip = core.restart_eip;
   }

@@ -5,6 +5,7 @@
 #include "cpu/control_registers.h"
 
 #include "cpu/access.h"
+#include "cpu/observer.h"
 #include "cpu/system_instructions.h"
 #include "paging/page_walker.h"
 #include "x86/control_registers.h"
@@ -57,6 +58,15 @@ bool load_cr0(Core& core, uint32_t value) {
 
 bool load_cr3(Core& core, uint32_t value) {
   if (uses_pdptes(core.state.cr0, core.state.cr4) && !reload_pdptes(core, value)) return false;
+  ++core.counters.page_table_loads;
+  if (core.observer != nullptr) {
+    core.observer->acted(core.env.index, core.state,
+                         {.kind = MonitorAction::Kind::TableLoad,
+                          .eip = core.restart_eip,
+                          .from = core.state.cr3,
+                          .to = value});
+  }
+  if (core.state.cr3 != value) ++core.counters.page_table_switches;
   core.state.cr3 = value;
   flush_tlb_non_global(core);
   update_mode(core);

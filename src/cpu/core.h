@@ -24,10 +24,12 @@
 #include "cpu/cpu_model.h"
 #include "cpu/cpu_state.h"
 #include "cpu/debug_requests.h"
+#include "cpu/event_counters.h"
 #include "cpu/fault.h"
 #include "cpu/instruction.h"
 #include "cpu/processor_bus.h"
 #include "cpu/tlb.h"
+#include "inspect/activity.h"
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
 
@@ -129,6 +131,9 @@ struct Core {
   Observer* observer = nullptr;    ///< Hears of events; null: nobody.
   std::optional<VirtualAddress> watchpoint_hit;
   std::optional<VirtualAddress> reported_breakpoint;
+
+  EventCounters counters;
+  inspect::ActivityCell activity;
 
   // --- Blocks of code. ---
   uint64_t mode_changes = 0;        ///< Calls of update_mode() so far.

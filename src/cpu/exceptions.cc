@@ -278,6 +278,19 @@ void note_page_fault(Core& core, uint32_t address) {
   flush_tlb_page(core, address);
 }
 
+void count_delivered(EventCounters& counters, const Event& event) {
+  const auto vector = static_cast<size_t>(event.vector);
+  switch (event.kind) {
+    case EventKind::ExternalInterrupt: ++counters.interrupts[vector]; return;
+    case EventKind::Nmi: ++counters.nmis; return;
+    case EventKind::SoftwareInterrupt: ++counters.software_interrupts[vector]; return;
+    case EventKind::Fault:
+    case EventKind::Trap:
+    case EventKind::SoftwareException:
+    case EventKind::PrivilegedSoftwareException: ++counters.exceptions[vector]; return;
+  }
+}
+
 void note_event(Core& core, const Event& event) {
   if (event.vector == Vector::PageFault && event.kind == EventKind::Fault)
     note_page_fault(core, event.address);
@@ -301,6 +314,7 @@ void deliver(Core& core, const Event& event) {
     if (core.observer != nullptr) core.observer->event(core.env.index, core.state, current);
     note_event(core, current);
     if (deliver_once(core, current)) {
+      count_delivered(core.counters, current);
       if (event.kind == EventKind::Nmi) core.state.nmi_blocked = true;
       return;
     }
@@ -323,7 +337,9 @@ bool software_interrupt(Core& core, uint8_t vector, EventKind kind) {
   const Event event{.kind = kind, .vector = static_cast<Vector>(vector)};
   if (core.observer != nullptr) core.observer->event(core.env.index, core.state, event);
   if (kind == EventKind::PrivilegedSoftwareException) note_event(core, event);
-  return deliver_once(core, event);
+  if (!deliver_once(core, event)) return false;
+  count_delivered(core.counters, event);
+  return true;
 }
 
 }  // namespace vitrine::cpu

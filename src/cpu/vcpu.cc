@@ -127,6 +127,7 @@ void Vcpu::kick() {
 }
 
 void Vcpu::send(const Event& event) {
+  const inspect::ActivityScope scope(core_->activity, inspect::Activity::Deliver);
   core_->flags_to_state();
   core_->reported_breakpoint.reset();
   core_->link_slot = nullptr;
@@ -306,6 +307,7 @@ void Vcpu::execute() {
     declined = outcome == NativeEngine::Outcome::OneInstruction;
     if (declined) size = BlockSize::OneInstruction;
   }
+  core.activity.set(inspect::Activity::Interpreter);
   const StepStart start{core.state.eflags, core.state.interrupt_shadow};
   core.faulted = false;
   if (core.observer != nullptr && core.observer->wants_instructions()) {
@@ -333,6 +335,7 @@ void Vcpu::execute() {
 
 Exit Vcpu::run(uint64_t budget) {
   Core& core = *core_;
+  core.activity.set(inspect::Activity::Monitor);
   core.budget = std::min<uint64_t>(budget, INT64_MAX / 2);
   core.remaining = static_cast<int64_t>(core.budget);
   core.flags_from_state();
@@ -366,6 +369,8 @@ Exit Vcpu::run(uint64_t budget) {
   core.executed_base += core.budget - static_cast<uint64_t>(core.remaining);
   core.budget = 0;
   core.remaining = 0;
+  const bool halted = exit.reason == ExitReason::Halted;
+  core.activity.set(halted ? inspect::Activity::Idle : inspect::Activity::Waiting);
   return exit;
 }
 

@@ -13,6 +13,7 @@
 #include "cpu/cpu_state.h"
 #include "cpu/debug_requests.h"
 #include "cpu/exit.h"
+#include "inspect/section.h"
 
 namespace vitrine::cpu {
 
@@ -20,7 +21,7 @@ class Fetcher;
 struct Event;
 struct StepStart;
 
-class Vcpu : public Serializable {
+class Vcpu : public Serializable, public inspect::CounterGroup {
  public:
   explicit Vcpu(const CoreEnvironment& environment);
   ~Vcpu() override;
@@ -71,6 +72,13 @@ class Vcpu : public Serializable {
   void set_observer(Observer* observer);
   /// Must outlive the processor, or be taken back with nullptr.
   void set_native_engine(NativeEngine* engine);
+
+  // Counting (docs/counting.md).
+  [[nodiscard]] const EventCounters& counters() const { return core_->counters; }
+  /// What it is doing; set by whoever does it.
+  [[nodiscard]] inspect::ActivityCell& activity() { return core_->activity; }
+  [[nodiscard]] const inspect::ActivityCell& activity() const { return core_->activity; }
+  void report(inspect::Section& section) const override;
 
   /// Saves and restores everything architectural and pending signals. Only between runs.
   void serialize(StateArchive& archive) override;

@@ -39,6 +39,7 @@ class CoprocessorPorts final : public memory::PortDevice, public Serializable {
     ferr_ = level;
   }
 
+  [[nodiscard]] std::string_view name() const override { return "coprocessor"; }
   [[nodiscard]] uint32_t read_port(uint16_t /*port*/, unsigned /*size*/) override { return 0xff; }
   void write_port(uint16_t /*port*/, unsigned /*size*/, uint32_t /*value*/) override {
     latched_ = false;

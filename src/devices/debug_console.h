@@ -21,6 +21,7 @@ class DebugConsole final : public memory::PortDevice {
   /// `backend` may be null: then the bytes are lost. It must outlive the console.
   explicit DebugConsole(CharacterBackend* backend) : backend_(backend) {}
 
+  [[nodiscard]] std::string_view name() const override { return "isa-debugcon"; }
   [[nodiscard]] uint32_t read_port(uint16_t /*port*/, unsigned /*size*/) override { return kPresent; }
   void write_port(uint16_t /*port*/, unsigned /*size*/, uint32_t value) override {
     const auto byte = static_cast<uint8_t>(value);

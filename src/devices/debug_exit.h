@@ -23,6 +23,7 @@ class DebugExit final : public memory::PortDevice {
   /// instruction, and may return: the machine is to stop soon after.
   explicit DebugExit(std::function<void(uint32_t status)> exit) : exit_(std::move(exit)) {}
 
+  [[nodiscard]] std::string_view name() const override { return "isa-debug-exit"; }
   [[nodiscard]] uint32_t read_port(uint16_t /*port*/, unsigned /*size*/) override { return 0; }
   void write_port(uint16_t /*port*/, unsigned /*size*/, uint32_t value) override {
     if (exit_) exit_(value << 1 | 1);

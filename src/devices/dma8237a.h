@@ -48,6 +48,7 @@ class Dma8237a : public memory::PortDevice, public Serializable {
   /// Whether a request on the channel would be served now.
   [[nodiscard]] bool ready(unsigned channel) const;
 
+  [[nodiscard]] std::string_view name() const override { return "dma8237a"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   void serialize(StateArchive& archive) override;

@@ -44,6 +44,7 @@ class FloppyController : public memory::PortDevice, public Serializable {
   /// The system's reset line.
   void reset();
 
+  [[nodiscard]] std::string_view name() const override { return "floppy"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   void serialize(StateArchive& archive) override;

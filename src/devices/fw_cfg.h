@@ -83,6 +83,7 @@ class FwCfg : public memory::PortDevice, public Serializable {
   /// RST#: the selector goes back to the signature.
   void reset();
 
+  [[nodiscard]] std::string_view name() const override { return "fw_cfg"; }
   uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   void serialize(StateArchive& archive) override;

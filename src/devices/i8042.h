@@ -40,6 +40,7 @@ class I8042 : public memory::PortDevice, public Serializable {
   /// RST#, which keyboard and mouse do not see. Opens A20.
   void reset();
 
+  [[nodiscard]] std::string_view name() const override { return "i8042"; }
   uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   /// The controller alone; keyboard and mouse are saved by whoever owns them.

@@ -49,6 +49,9 @@ class IdeChannel : public memory::PortDevice, public Serializable, private AtaCh
   /// Called by the bus master when the guest starts it.
   void dma_started();
 
+  [[nodiscard]] std::string_view name() const override {
+    return ports_.command == kPrimary.command ? "ide-primary" : "ide-secondary";
+  }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

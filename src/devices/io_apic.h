@@ -42,6 +42,7 @@ class IoApic final : public memory::MemoryDevice, public IrqSink, public EoiList
   explicit IoApic(ApicBus& bus);
 
   void reset();
+  [[nodiscard]] std::string_view name() const override { return "ioapic"; }
   [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;
   void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
   void set_irq_line(unsigned line, bool level) override;

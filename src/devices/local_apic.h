@@ -77,6 +77,7 @@ class LocalApic final : public memory::MemoryDevice, public IrqSink, public Apic
 
   // For the machine.
 
+  [[nodiscard]] std::string_view name() const override { return "local-apic"; }
   [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;
   void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
   /// LINT0 and LINT1.

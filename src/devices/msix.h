@@ -55,6 +55,7 @@ class Msix final : public memory::MemoryDevice, public Serializable {
   void raise(unsigned vector);
   void reset();
 
+  [[nodiscard]] std::string_view name() const override { return "msi-x"; }
   [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;
   void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
 

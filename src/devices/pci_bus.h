@@ -47,6 +47,7 @@ class PciBus : public memory::PortDevice, public Serializable {
   /// RST# to the bus and to every function on it.
   void reset();
 
+  [[nodiscard]] std::string_view name() const override { return "pci-config"; }
   uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   /// The address register alone; each device is saved by whoever owns it.

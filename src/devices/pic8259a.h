@@ -115,6 +115,7 @@ class PicPair final : public IrqSink,
 
   void reset();
   void set_irq_line(unsigned line, bool level) override;
+  [[nodiscard]] std::string_view name() const override { return "pic8259a"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

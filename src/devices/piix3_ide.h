@@ -33,6 +33,7 @@ class Piix3Ide : public PciDevice, private memory::PortDevice, private BusMaster
 
  private:
   // Base address 4: the bus masters' registers.
+  [[nodiscard]] std::string_view name() const override { return "piix3-ide"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

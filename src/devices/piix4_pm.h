@@ -46,6 +46,7 @@ class Piix4Pm : public PciDevice, public memory::PortDevice {
   /// Sets a bit (0–15) of the general purpose event status.
   void raise_general_event(unsigned bit);
 
+  [[nodiscard]] std::string_view name() const override { return "piix4-pm"; }
   uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

@@ -109,6 +109,7 @@ class Pit8254 final : public memory::PortDevice, public Serializable {
   /// `irq0` carries counter 0's output.
   Pit8254(Clock& clock, IrqLine irq0);
 
+  [[nodiscard]] std::string_view name() const override { return "pit8254"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

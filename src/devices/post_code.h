@@ -17,6 +17,7 @@ class PostCode final : public memory::PortDevice, public Serializable {
  public:
   static constexpr uint16_t kPort = 0x80;
 
+  [[nodiscard]] std::string_view name() const override { return "post-code"; }
   [[nodiscard]] uint32_t read_port(uint16_t /*port*/, unsigned /*size*/) override { return code_; }
   void write_port(uint16_t /*port*/, unsigned /*size*/, uint32_t value) override {
     code_ = static_cast<uint8_t>(value);

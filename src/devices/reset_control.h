@@ -27,6 +27,7 @@ class ResetControl final : public memory::PortDevice, public Serializable {
   explicit ResetControl(std::function<void(Kind)> reset) : reset_(std::move(reset)) {}
 
   void reset() { value_ = 0; }
+  [[nodiscard]] std::string_view name() const override { return "reset-control"; }
   [[nodiscard]] uint32_t read_port(uint16_t /*port*/, unsigned /*size*/) override { return value_; }
   void write_port(uint16_t /*port*/, unsigned /*size*/, uint32_t value) override;
 

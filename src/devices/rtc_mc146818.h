@@ -35,6 +35,7 @@ class RtcMc146818 final : public memory::PortDevice, public Serializable {
 
   /// The RESET pin: interrupts off. Time and memory stay.
   void reset();
+  [[nodiscard]] std::string_view name() const override { return "rtc-mc146818"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

@@ -35,6 +35,7 @@ class SystemControlPorts final : public memory::PortDevice, public Serializable 
 
   /// As after power-on: gate closed, bits zero. Does not call the actions.
   void reset();
+  [[nodiscard]] std::string_view name() const override { return "system-control"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

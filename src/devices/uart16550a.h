@@ -40,6 +40,7 @@ class Uart16550a final : public memory::PortDevice, public CharacterReceiver, pu
   ~Uart16550a() override;
 
   void reset();
+  [[nodiscard]] std::string_view name() const override { return "uart16550a"; }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
 

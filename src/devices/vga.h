@@ -41,6 +41,7 @@ class Vga : public memory::PortDevice, public memory::MemoryDevice, public Seria
 
   void reset();
 
+  [[nodiscard]] std::string_view name() const override { return "vga"; }
   uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   /// The window; `offset` counts from kWindowStart.

@@ -19,6 +19,7 @@ class VgaPci : public PciDevice, public memory::MemoryDevice {
   /// `rom` is the video BIOS, its size a power of two, or null: then it must lie at C0000h by other means.
   VgaPci(Vga& vga, memory::RamBlock* rom);
 
+  [[nodiscard]] std::string_view name() const override { return "vga-pci"; }
   uint64_t read_memory(uint64_t offset, unsigned size) override;
   void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
 

@@ -43,6 +43,7 @@ class VirtioPci final : public PciDevice,
   static const FieldRow kCommonFields[];
 
   // BAR 0 and BAR 4.
+  [[nodiscard]] std::string_view name() const override { return devices::name(device_->id()); }
   [[nodiscard]] uint32_t read_port(uint16_t port, unsigned size) override;
   void write_port(uint16_t port, unsigned size, uint32_t value) override;
   [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;

@@ -43,7 +43,7 @@ struct Counters {
   uint64_t tables = 0;       ///< Page-table pages whose accessed or dirty flags differed, as they may.
 };
 
-class Lockstep {
+class Lockstep final : public inspect::CounterGroup {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Lockstep>> create(const Environment& environment);
 
@@ -67,6 +67,7 @@ class Lockstep {
   bool compare_all();
 
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  void report(inspect::Section& section) const override;
   [[nodiscard]] Follower& follower() { return *follower_; }
   [[nodiscard]] bool different() const { return different_; }
 

@@ -15,6 +15,8 @@ constexpr std::array<LogItemName, static_cast<size_t>(LogItem::Count)> kNames{{
     {LogItem::UnmappedPort, "unimp_port", "accesses to I/O ports that no device answers"},
     {LogItem::UnmappedMemory, "unimp_mem", "accesses to physical addresses that nothing answers"},
     {LogItem::Instruction, "in_asm", "each instruction, before it is executed; slow"},
+    {LogItem::Trap, "trap",
+     "what the monitor does: instructions emulated, fills, switches, events delivered"},
 }};
 
 constexpr bool in_order() {

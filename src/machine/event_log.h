@@ -15,7 +15,16 @@
 
 namespace vitrine::machine {
 
-enum class LogItem : uint8_t { Interrupt, CpuReset, Exit, UnmappedPort, UnmappedMemory, Instruction, Count };
+enum class LogItem : uint8_t {
+  Interrupt,
+  CpuReset,
+  Exit,
+  UnmappedPort,
+  UnmappedMemory,
+  Instruction,
+  Trap,
+  Count
+};
 
 struct LogItemName {
   LogItem item;

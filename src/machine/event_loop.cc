@@ -99,7 +99,10 @@ unsigned EventLoop::wait(std::optional<Nanoseconds> timeout) {
   }
   waiting_ = lock_ != nullptr;
   if (lock_ != nullptr) lock_->unlock();
+  const bool waits = activity_ != nullptr && timeout != Nanoseconds{0};
+  if (waits) activity_->set(inspect::Activity::Idle);
   const int count_of_ready = poll_descriptors(polled, timeout);
+  if (waits) activity_->set(inspect::Activity::Device);
   if (lock_ != nullptr) lock_->lock();
   waiting_ = false;
   if (count_of_ready <= 0) return 0;  // EINTR: the caller looks at the world again anyway

@@ -13,6 +13,7 @@
 #include "base/descriptor.h"
 #include "base/fair_lock.h"
 #include "base/result.h"
+#include "inspect/activity.h"
 
 namespace vitrine::machine {
 
@@ -68,6 +69,8 @@ class EventLoop {
 
   /// Given up while wait() waits. Null (default): there is none.
   void set_lock(FairLock* lock) { lock_ = lock; }
+  /// Idle while wait() waits. Null (default): nobody wants to know.
+  void set_activity(inspect::ActivityCell* activity) { activity_ = activity; }
   /// Whether a thread is in wait(), with what it knew when it went there.
   [[nodiscard]] bool waiting() const { return waiting_; }
 
@@ -107,6 +110,7 @@ class EventLoop {
   unsigned congested_ = 0;
   std::function<void()> congestion_listener_;
   FairLock* lock_ = nullptr;
+  inspect::ActivityCell* activity_ = nullptr;
   bool waiting_ = false;
 };
 

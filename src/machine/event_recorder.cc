@@ -30,7 +30,7 @@ const char* kind_name(cpu::EventKind kind) {
 }  // namespace
 
 EventRecorder::EventRecorder(EventLog& log, Pc& pc) : log_(log), pc_(pc) {
-  if (log.enabled(LogItem::Interrupt) || log.enabled(LogItem::Instruction)) {
+  if (log.enabled(LogItem::Interrupt) || log.enabled(LogItem::Instruction) || log.enabled(LogItem::Trap)) {
     for (unsigned i = 0; i < pc.processors().count(); ++i) pc.processors().vcpu(i).set_observer(this);
   }
   if (log.enabled(LogItem::UnmappedPort)) pc.ports().set_unmapped_listener(this);
@@ -43,7 +43,42 @@ EventRecorder::~EventRecorder() {
   pc_.memory().set_unmapped_listener(nullptr);
 }
 
+// One sequence for everything, so that it shows what led to what. docs/counting.md says what each line means.
+template <typename... Arguments>
+void EventRecorder::write_trap(unsigned vcpu, const cpu::CpuState& state, uint32_t eip,
+                               fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  log_.write("trap: {} vcpu {} {} {:08x} {}", ++traps_, vcpu, state.cpl == 0 ? "kernel" : "user", eip,
+             fmt::format(format, std::forward<Arguments>(arguments)...));
+}
+
+void EventRecorder::acted(unsigned vcpu, const cpu::CpuState& state, const cpu::MonitorAction& action) {
+  if (!log_.enabled(LogItem::Trap)) return;
+  using Kind = cpu::MonitorAction::Kind;
+  const char* const way = action.by_signal ? "signal" : "jump";
+  switch (action.kind) {
+    case Kind::Emulated: {
+      const std::string text = describe_instruction(pc_.processors().vcpu(vcpu), state);
+      return write_trap(vcpu, state, action.eip, "emulate by {}: {}", way, text.substr(text.find(' ') + 1));
+    }
+    case Kind::Filled:
+      return write_trap(vcpu, state, action.eip, "fill by {}: {} {:08x} pages {}", way, action.access,
+                        action.address, action.pages);
+    case Kind::TrueFault:
+      return write_trap(vcpu, state, action.eip, "true-fault by {}: {} {:08x}", way, action.access,
+                        action.address);
+    case Kind::TableLoad:
+      return write_trap(vcpu, state, action.eip, "guest-table {:08x} to {:08x}", action.from, action.to);
+    case Kind::ShadowDrop: return write_trap(vcpu, state, action.eip, "shadow-drop ranges {}", action.pages);
+    case Kind::ShadowSwitch:
+      return write_trap(vcpu, state, action.eip, "shadow-switch to {:08x} {}", action.to,
+                        state.cpl == 0 ? "kernel" : "user");
+  }
+}
+
 void EventRecorder::event(unsigned vcpu, const cpu::CpuState& state, const cpu::Event& event) {
+  if (log_.enabled(LogItem::Trap))
+    write_trap(vcpu, state, state.eip, "deliver {} {:02x}", kind_name(event.kind),
+               static_cast<unsigned>(event.vector));
   if (!log_.enabled(LogItem::Interrupt)) return;
   std::string detail;
   const bool is_fault = event.kind == cpu::EventKind::Fault;

@@ -1,4 +1,4 @@
-// Writes what processors and buses report into the event log (`-d int,in_asm,unimp_port,unimp_mem`).
+// Writes what processors and buses report into the event log (`-d int,in_asm,trap,unimp_port,unimp_mem`).
 #pragma once
 
 #include "cpu/observer.h"
@@ -18,6 +18,7 @@ class EventRecorder final : public cpu::Observer, public memory::UnmappedListene
 
   void event(unsigned vcpu, const cpu::CpuState& state, const cpu::Event& event) override;
   void instruction(unsigned vcpu, const cpu::CpuState& state) override;
+  void acted(unsigned vcpu, const cpu::CpuState& state, const cpu::MonitorAction& action) override;
   [[nodiscard]] bool wants_instructions() const override { return log_.enabled(LogItem::Instruction); }
 
   void unmapped_port(uint16_t port, unsigned size, memory::AccessDirection direction,
@@ -26,8 +27,13 @@ class EventRecorder final : public cpu::Observer, public memory::UnmappedListene
                        uint64_t value) override;
 
  private:
+  template <typename... Arguments>
+  void write_trap(unsigned vcpu, const cpu::CpuState& state, uint32_t eip,
+                  fmt::format_string<Arguments...> format, Arguments&&... arguments);
+
   EventLog& log_;
   Pc& pc_;
+  uint64_t traps_ = 0;  // written so far
 };
 
 /// The instruction at the vCPU's EIP, with its address, bytes and text; for the log and the monitor.

@@ -3,14 +3,16 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 
 #include "base/check.h"
 #include "cpu/print_state.h"
 #include "machine/run.h"
-#include "machine/statistics.h"
 
 namespace vitrine::machine {
 namespace {
@@ -70,7 +72,7 @@ Machine::Machine(MachineConfig& config)
       start_paused_(config.start_paused),
       no_reboot_(config.no_reboot),
       no_shutdown_(config.no_shutdown),
-      statistics_(config.statistics) {}
+      statistics_at_end_(std::move(config.statistics)) {}
 
 Machine::~Machine() {
   set_check_failure_hook(nullptr, nullptr);
@@ -84,7 +86,7 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
     if (threads_) stop_soon();
   });
   if (config.signals.valid()) {
-    loop_->watch_signals(std::move(config.signals), [this](int) { end(0); });
+    loop_->watch_signals(std::move(config.signals), [this](int signal) { handle_signal(signal); });
   }
   TRY(check_lockstep(config));
   model_ = TRY(cpu::CpuModel::create(config.cpu_model));
@@ -98,6 +100,8 @@ Result<void> Machine::build(MachineConfig& config, FileService& files) {
                                           report(flushed.error());
                                       }});
   pc_ = TRY(Pc::create(config, make_host()));
+  statistics_ = std::make_unique<Statistics>(*pc_);
+  loop_->set_activity(&statistics_->thread());
   if (config.log.items != 0) recorder_ = std::make_unique<EventRecorder>(*log_, *pc_);
   if (config.monitor) {
     monitor_ =
@@ -158,6 +162,7 @@ PcHost Machine::make_host() {
 
 int Machine::run() {
   (void)::prctl(PR_SET_TIMERSLACK, kTimerSlack, 0UL, 0UL, 0UL);
+  if (auto started = statistics_->start(); !started) report(started.error());
   if (!start_paused_) resume();
   if (pc_->processors().parallel()) {
     start_parallel();
@@ -175,8 +180,30 @@ int Machine::run() {
   }
   if (gdb_) gdb_->exited(static_cast<uint8_t>(status));
   log_->flush();
-  if (statistics_) fmt::print(stderr, "{}", describe_statistics(pc_->processors()));
+  report_statistics();
   return status;
+}
+
+void Machine::handle_signal(int signal) {
+  if (signal != SIGUSR1) return end(0);
+  // Not to a file that waits for the report at the end: whoever sends the signal wants to see something.
+  statistics_->show(inspect::to_table(statistics_->gather()));
+}
+
+void Machine::report_statistics() {
+  const StatisticsConfig& wanted = statistics_at_end_;
+  if (wanted.form == StatisticsConfig::Form::None) return;
+  const inspect::Section all = statistics_->gather();
+  const std::string text =
+      wanted.form == StatisticsConfig::Form::Json ? inspect::to_json(all) : inspect::to_table(all);
+  if (!wanted.output.valid()) return fmt::print(stderr, "{}", text);
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t written = ::write(wanted.output.get(), text.data() + done, text.size() - done);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return report(error_from_errno("cannot write the statistics", "--stats"));
+    done += static_cast<size_t>(written);
+  }
 }
 
 void Machine::turn() {
@@ -211,7 +238,9 @@ uint64_t Machine::progress() const {
 void Machine::run_processors() {
   for (unsigned i = 0; i < pc_->processors().count(); ++i) {
     pc_->processors().set_time_limit(time_limit());
+    statistics_->thread().set(inspect::Activity::Waiting);
     const auto slice = pc_->processors().run_slice(slice_budget());
+    statistics_->thread().set(inspect::Activity::Device);
     if (!slice) {
       if (i == 0) wait_idle();
       return;
@@ -246,6 +275,7 @@ bool Machine::wait_briefly(Nanoseconds limit) const {
   if (real_clock_ == nullptr || !deadline) return false;
   const Nanoseconds now = clock_->now();
   if (*deadline > now && *deadline - now > limit) return false;
+  const inspect::ActivityScope scope(statistics_->thread(), inspect::Activity::Idle);
   while (clock_->now() < *deadline) __builtin_ia32_pause();
   return true;
 }

@@ -33,6 +33,7 @@
 #include "machine/processor_threads.h"
 #include "machine/real_clock.h"
 #include "machine/simple_character_backends.h"
+#include "machine/statistics.h"
 #include "machine/virtual_clock.h"
 
 namespace vitrine::machine {
@@ -116,6 +117,8 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   [[nodiscard]] cpu::Exit step_one(unsigned vcpu, debug::StepInterrupts interrupts);
   void stop_stepping();
   void apply_debug_requests();
+  void handle_signal(int signal);
+  void report_statistics();
   void do_reset();
   void power_off();
   void triple_fault(unsigned vcpu);
@@ -131,6 +134,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<CharacterDevices> characters_;
   std::unique_ptr<Pc> pc_;
+  std::unique_ptr<Statistics> statistics_;
   std::unique_ptr<ProcessorThreads> threads_;  // null: vCPUs take turns
   std::unique_ptr<EventRecorder> recorder_;
   std::unique_ptr<Monitor> monitor_;
@@ -144,7 +148,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   bool start_paused_ = false;
   bool no_reboot_ = false;
   bool no_shutdown_ = false;
-  bool statistics_ = false;
+  StatisticsConfig statistics_at_end_;
   bool stood_still_ = false;  // wait_briefly() took the place of the last slice
   bool reset_requested_ = false;
   bool power_off_requested_ = false;

@@ -185,13 +185,20 @@ struct LogConfig {
   Descriptor output;  ///< Where lines go; invalid: standard error.
 };
 
+/// `--stats`: what is reported at the end.
+struct StatisticsConfig {
+  enum class Form : uint8_t { None, Table, Json };
+  Form form = Form::None;
+  Descriptor output;  ///< Invalid: standard error.
+};
+
 struct MachineConfig {
   std::string name;  ///< `-name`; may be empty.
   MachineType type = MachineType::Pc;
   EngineKind engine = EngineKind::Interpret;
   WithoutEngine without_engine = WithoutEngine::Refuse;
-  paging::ShadowChoice shadow;    ///< Of native engines.
-  bool statistics = false;        ///< Printed to standard error at the end.
+  paging::ShadowChoice shadow;  ///< Of native engines.
+  StatisticsConfig statistics;
   std::string cpu_model = "max";  ///< As cpu::CpuModel::create takes it; checked already.
   unsigned cpus = 1;
   uint64_t memory_size = uint64_t{128} << 20;  ///< In bytes; whole pages.
@@ -227,8 +234,8 @@ struct MachineConfig {
   bool no_shutdown = false;   ///< Power-off pauses the machine.
 
   LogConfig log;
-  /// signalfd(2) of SIGINT, SIGTERM and SIGHUP, blocked in every thread: each asks for an orderly end. May be
-  /// invalid.
+  /// signalfd(2) of SIGINT, SIGTERM and SIGHUP, which ask for an orderly end, and SIGUSR1, which asks for
+  /// statistics; blocked in every thread. May be invalid.
   Descriptor signals;
 };
 

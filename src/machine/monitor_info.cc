@@ -143,6 +143,7 @@ constexpr MonitorCommand kInfoCommands[] = {
     {"chardev", "", "", "serial lines, monitor and what they lead to", info_subject<Subject::Chardev>},
     {"roms", "", "", "firmware and kernel in memory", info_subject<Subject::Roms>},
     {"balloon", "", "", "how much memory the guest has left itself", info_subject<Subject::Balloon>},
+    {"stats", "", "", "what was counted, and where time went", info_subject<Subject::Statistics>},
     {"gdb", "", "", "the gdb server", info_subject<Subject::Gdb>},
     {"status", "", "", "running or paused", info_status},
     {"name", "", "", "the machine's name", info_name},

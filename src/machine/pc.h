@@ -87,6 +87,7 @@ class Pc final : public Serializable {
   [[nodiscard]] memory::PhysicalMap& memory() { return memory_; }
   [[nodiscard]] const memory::PhysicalMap& memory() const { return memory_; }
   [[nodiscard]] memory::PortMap& ports() { return ports_; }
+  [[nodiscard]] const memory::PortMap& ports() const { return ports_; }
   [[nodiscard]] devices::Ps2Keyboard& keyboard() { return keyboard_; }
   [[nodiscard]] devices::Ps2Mouse& mouse() { return mouse_; }
   /// Null without a display adapter, and without PCI.

@@ -48,6 +48,7 @@ void Processors::Unit::wake() {
 }
 
 void Processors::Unit::acquire() {
+  const inspect::ActivityScope scope(vcpu->activity(), inspect::Activity::Waiting);
   processors.lock_->lock();
   processors.current_ = index;
 }

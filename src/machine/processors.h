@@ -130,6 +130,7 @@ class Processors final : public cpu::ProcessorBus,
   void set_irq_line(unsigned line, bool level) override;
 
   // The local APICs' page: an access goes to the APIC of the vCPU that makes it.
+  [[nodiscard]] std::string_view name() const override { return "local-apic"; }
   [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;
   void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
 

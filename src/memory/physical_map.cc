@@ -38,13 +38,18 @@ Placement Placement::mmio(PhysicalAddress start, uint64_t size, MemoryDevice& de
   return placement;
 }
 
-PhysicalMap::PhysicalMap() {
+PhysicalMap::PhysicalMap()
+    : accesses_(std::make_unique<inspect::DeviceCounters>()), nobody_(accesses_->of(nullptr, "nobody")) {
   rebuild();
+}
+
+inspect::DeviceCounter* PhysicalMap::counter_of(const Placement& placement) const {
+  return placement.device == nullptr ? nullptr : &accesses_->of(placement.device, placement.device->name());
 }
 
 PlacementId PhysicalMap::add(const Placement& placement) {
   const PlacementId id = next_id_++;
-  entries_.push_back({id, placement});
+  entries_.push_back({id, placement, counter_of(placement)});
   rebuild();
   return id;
 }
@@ -59,12 +64,14 @@ void PhysicalMap::replace(PlacementId id, const Placement& placement) {
   const auto it = std::ranges::find(entries_, id, &Entry::id);
   CHECK(it != entries_.end(), "no placement {}", id);
   it->placement = placement;
+  it->counter = counter_of(placement);
   rebuild();
 }
 
 void PhysicalMap::assign(std::span<const Placement> placements) {
   entries_.clear();
-  for (const Placement& placement : placements) entries_.push_back({next_id_++, placement});
+  for (const Placement& placement : placements)
+    entries_.push_back({next_id_++, placement, counter_of(placement)});
   rebuild();
 }
 
@@ -80,7 +87,7 @@ void PhysicalMap::rebuild() {
   std::ranges::stable_sort(entries_, {}, [](const Entry& entry) { return entry.placement.priority; });
 
   std::vector<uint64_t> borders = {0, kAddressMask + 1};
-  for (const auto& [id, placement] : entries_) {
+  for (const auto& [id, placement, counter] : entries_) {
     const uint64_t start = placement.start.value;
     CHECK((start & kPageMask) == 0 && (placement.size & kPageMask) == 0 && placement.size != 0,
           "placement {:#x}+{:#x} is not whole pages", start, placement.size);
@@ -93,29 +100,32 @@ void PhysicalMap::rebuild() {
   borders.erase(std::ranges::unique(borders).begin(), borders.end());
 
   regions_.clear();
-  const Placement* previous = nullptr;
+  const Entry* previous = nullptr;
   for (size_t i = 0; i + 1 < borders.size(); ++i) {
-    const Placement* top = nullptr;
-    for (const auto& [id, placement] : entries_) {
+    const Entry* top_entry = nullptr;
+    for (const Entry& entry : entries_) {
+      const Placement& placement = entry.placement;
       if (placement.start.value <= borders[i] && borders[i] - placement.start.value < placement.size)
-        top = &placement;
+        top_entry = &entry;
     }
-    if (i > 0 && top == previous) {
+    if (i > 0 && top_entry == previous) {
       regions_.back().last = PhysicalAddress(borders[i + 1] - 1);
       continue;
     }
-    previous = top;
+    previous = top_entry;
     Region region;
     region.start = PhysicalAddress(borders[i]);
     region.last = PhysicalAddress(borders[i + 1] - 1);
-    if (top != nullptr) {
-      const uint64_t skipped = borders[i] - top->start.value;
-      region.read_block = top->read_block;
-      region.read_offset = top->read_offset + skipped;
-      region.write_block = top->write_block;
-      region.write_offset = top->write_offset + skipped;
-      region.device = top->device;
-      region.device_offset = top->offset + skipped;
+    if (top_entry != nullptr) {
+      const Placement& top = top_entry->placement;
+      const uint64_t skipped = borders[i] - top.start.value;
+      region.read_block = top.read_block;
+      region.read_offset = top.read_offset + skipped;
+      region.write_block = top.write_block;
+      region.write_offset = top.write_offset + skipped;
+      region.device = top.device;
+      region.device_offset = top.offset + skipped;
+      region.counter = top_entry->counter;
     }
     regions_.push_back(region);
   }
@@ -246,10 +256,13 @@ uint64_t PhysicalMap::read(PhysicalAddress address, unsigned size) const {
   }
   const uint64_t ones = ~uint64_t{0} >> (64 - 8 * size);
   if (region.device == nullptr) {
+    ++nobody_.reads;
     if (unmapped_ != nullptr) unmapped_->unmapped_memory(where.value, size, AccessDirection::Read, 0);
     return ones;
   }
   const uint64_t offset = region.device_offset + (where.value - region.start.value);
+  ++region.counter->reads;
+  const inspect::DeviceAccess access(*accesses_, *region.counter);
   if (gate_ != nullptr) return gate_->read_device(*region.device, offset, where, size) & ones;
   return region.device->read_memory(offset, size) & ones;
 }
@@ -269,10 +282,13 @@ void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) 
     finish_writes();
   } else if (region.device != nullptr) {
     const uint64_t offset = region.device_offset + (where.value - region.start.value);
+    ++region.counter->writes;
+    const inspect::DeviceAccess access(*accesses_, *region.counter);
     if (gate_ != nullptr) return gate_->write_device(*region.device, offset, where, size, value);
     region.device->write_memory(offset, size, value);
-  } else if (region.read_block == nullptr && unmapped_ != nullptr) {
-    unmapped_->unmapped_memory(where.value, size, AccessDirection::Write, value);
+  } else if (region.read_block == nullptr) {
+    ++nobody_.writes;
+    if (unmapped_ != nullptr) unmapped_->unmapped_memory(where.value, size, AccessDirection::Write, value);
   }
 }
 

@@ -12,10 +12,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/addresses.h"
+#include "inspect/device_counters.h"
 #include "memory/map_observers.h"
 #include "memory/ram_block.h"
 #include "memory/unmapped_listener.h"
@@ -27,6 +30,8 @@ namespace vitrine::memory {
 class MemoryDevice {
  public:
   virtual ~MemoryDevice() = default;
+  /// As statistics call it; devices of one kind may share a name.
+  [[nodiscard]] virtual std::string_view name() const { return "unnamed"; }
   [[nodiscard]] virtual uint64_t read_memory(uint64_t offset, unsigned size) = 0;
   virtual void write_memory(uint64_t offset, unsigned size, uint64_t value) = 0;
 };
@@ -63,6 +68,7 @@ struct Region {
   uint64_t write_offset = 0;
   MemoryDevice* device = nullptr;
   uint64_t device_offset = 0;
+  inspect::DeviceCounter* counter = nullptr;  ///< The device's.
 
   /// Where a byte of the region can be read, or null (a device, or nothing). `address` lies in the region.
   [[nodiscard]] MachineAddress read_pointer(PhysicalAddress address) const {
@@ -165,6 +171,9 @@ class PhysicalMap {
   void set_write_observer(WriteObserver* observer) { observer_ = observer; }
   void set_device_gate(DeviceGate* gate) { gate_ = gate; }
 
+  /// Which device was accessed how often, by single accesses.
+  [[nodiscard]] const inspect::DeviceCounters& accesses() const { return *accesses_; }
+
   // Access by anyone but a vCPU's fast path: bus masters, loaders, debuggers, and the vCPU's slow path.
 
   /// Any length; crosses regions. Unmapped bytes read as FFh.
@@ -198,7 +207,9 @@ class PhysicalMap {
   struct Entry {
     PlacementId id;
     Placement placement;
+    inspect::DeviceCounter* counter;  // its device may be gone when others leave the map
   };
+  [[nodiscard]] inspect::DeviceCounter* counter_of(const Placement& placement) const;
 
   void rebuild();
   void tell_watchers(RamBlock& block, uint64_t page, unsigned offset, unsigned size);
@@ -209,6 +220,8 @@ class PhysicalMap {
   std::vector<MapListener*> listeners_;
   std::vector<WriteListener*> write_listeners_;
   UnmappedListener* unmapped_ = nullptr;
+  std::unique_ptr<inspect::DeviceCounters> accesses_;  // apart: counting does not change a map
+  inspect::DeviceCounter& nobody_;
   WriteObserver* observer_ = nullptr;
   DeviceGate* gate_ = nullptr;
   uint64_t a20_mask_ = ~uint64_t{0};

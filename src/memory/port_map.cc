@@ -6,11 +6,11 @@
 
 namespace vitrine::memory {
 
-PortMap::PortMap() = default;
+PortMap::PortMap() : nobody_(accesses_.of(nullptr, "nobody")) {}
 
 void PortMap::map(uint16_t first, unsigned count, PortDevice& device, PortWidth width) {
   CHECK(count > 0 && first + count <= 65536, "ports {:#x}+{}", first, count);
-  ranges_.push_back({&device, first, count, width});
+  ranges_.push_back({&device, first, count, width, &accesses_.of(&device, device.name())});
   rebuild();
 }
 
@@ -51,9 +51,16 @@ uint32_t PortMap::read(uint16_t port, unsigned size) {
     const auto at = static_cast<uint16_t>(port + done);
     const unsigned bytes = piece(at, size - done);
     const uint32_t ones = bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
-    const uint16_t slot = slots_[at];
-    if (slot == 0 && unmapped_ != nullptr) unmapped_->unmapped_port(at, bytes, AccessDirection::Read, 0);
-    const uint32_t part = slot == 0 ? ones : ranges_[slot - 1].device->read_port(at, bytes) & ones;
+    uint32_t part = ones;
+    if (const uint16_t slot = slots_[at]) {
+      const Range& range = ranges_[slot - 1];
+      ++range.counter->reads;
+      const inspect::DeviceAccess access(accesses_, *range.counter);
+      part = range.device->read_port(at, bytes) & ones;
+    } else {
+      ++nobody_.reads;
+      if (unmapped_ != nullptr) unmapped_->unmapped_port(at, bytes, AccessDirection::Read, 0);
+    }
     value |= part << (8 * done);
     done += bytes;
   }
@@ -68,27 +75,41 @@ void PortMap::write(uint16_t port, unsigned size, uint32_t value) {
     const uint32_t ones = bytes == 4 ? ~0u : (1u << (8 * bytes)) - 1;
     const uint32_t part = (value >> (8 * done)) & ones;
     if (const uint16_t slot = slots_[at]) {
-      ranges_[slot - 1].device->write_port(at, bytes, part);
-    } else if (unmapped_ != nullptr) {
-      unmapped_->unmapped_port(at, bytes, AccessDirection::Write, part);
+      const Range& range = ranges_[slot - 1];
+      ++range.counter->writes;
+      const inspect::DeviceAccess access(accesses_, *range.counter);
+      range.device->write_port(at, bytes, part);
+    } else {
+      ++nobody_.writes;
+      if (unmapped_ != nullptr) unmapped_->unmapped_port(at, bytes, AccessDirection::Write, part);
     }
     done += bytes;
   }
 }
 
-PortDevice* PortMap::whole(uint16_t port, unsigned size) const {
+PortMap::Range* PortMap::whole(uint16_t port, unsigned size) {
   const uint16_t slot = slots_[port];
-  return slot != 0 && piece(port, size) == size ? ranges_[slot - 1].device : nullptr;
+  return slot != 0 && piece(port, size) == size ? &ranges_[slot - 1] : nullptr;
 }
 
 size_t PortMap::read_block(uint16_t port, unsigned size, std::span<uint8_t> data) {
-  PortDevice* device = whole(port, size);
-  return device == nullptr ? 0 : device->read_port_block(port, size, data);
+  const Range* const range = whole(port, size);
+  if (range == nullptr) return 0;
+  inspect::DeviceCounter& counter = *range->counter;
+  const inspect::DeviceAccess access(accesses_, counter);
+  const size_t moved = range->device->read_port_block(port, size, data);
+  counter.reads += moved / size;
+  return moved;
 }
 
 size_t PortMap::write_block(uint16_t port, unsigned size, std::span<const uint8_t> data) {
-  PortDevice* device = whole(port, size);
-  return device == nullptr ? 0 : device->write_port_block(port, size, data);
+  const Range* const range = whole(port, size);
+  if (range == nullptr) return 0;
+  inspect::DeviceCounter& counter = *range->counter;
+  const inspect::DeviceAccess access(accesses_, counter);
+  const size_t moved = range->device->write_port_block(port, size, data);
+  counter.writes += moved / size;
+  return moved;
 }
 
 }  // namespace vitrine::memory

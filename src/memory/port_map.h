@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
+#include "inspect/device_counters.h"
 #include "memory/unmapped_listener.h"
 
 namespace vitrine::memory {
@@ -16,6 +18,8 @@ namespace vitrine::memory {
 class PortDevice {
  public:
   virtual ~PortDevice() = default;
+  /// As statistics call it; devices of one kind may share a name.
+  [[nodiscard]] virtual std::string_view name() const { return "unnamed"; }
   [[nodiscard]] virtual uint32_t read_port(uint16_t port, unsigned size) = 0;
   virtual void write_port(uint16_t port, unsigned size, uint32_t value) = 0;
 
@@ -57,6 +61,8 @@ class PortMap {
   [[nodiscard]] size_t read_block(uint16_t port, unsigned size, std::span<uint8_t> data);
   [[nodiscard]] size_t write_block(uint16_t port, unsigned size, std::span<const uint8_t> data);
   void set_unmapped_listener(UnmappedListener* listener) { unmapped_ = listener; }
+  /// Who was accessed how often.
+  [[nodiscard]] const inspect::DeviceCounters& accesses() const { return accesses_; }
   /// Whether any device answers at the port.
   [[nodiscard]] bool mapped(uint16_t port) const { return slots_[port] != 0; }
 
@@ -66,17 +72,20 @@ class PortMap {
     uint16_t first;
     unsigned count;
     PortWidth width;
+    inspect::DeviceCounter* counter;
   };
 
   /// How many bytes of an access of `size` at `port` go to one device as one access.
   [[nodiscard]] unsigned piece(uint16_t port, unsigned size) const;
-  /// The device that takes an access as one, or null.
-  [[nodiscard]] PortDevice* whole(uint16_t port, unsigned size) const;
+  /// The range that takes an access as one, or null.
+  [[nodiscard]] Range* whole(uint16_t port, unsigned size);
   void rebuild();
 
   std::vector<Range> ranges_;            // in order of age; slot 0 is nobody
   std::array<uint16_t, 65536> slots_{};  // port → index into ranges_ + 1, or 0
   UnmappedListener* unmapped_ = nullptr;
+  inspect::DeviceCounters accesses_;
+  inspect::DeviceCounter& nobody_;
 };
 
 }  // namespace vitrine::memory

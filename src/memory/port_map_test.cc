@@ -19,6 +19,7 @@ struct Recorder : PortDevice {
   std::vector<Access> accesses;
   uint32_t answer = 0;
 
+  std::string_view name() const override { return "recorder"; }
   uint32_t read_port(uint16_t port, unsigned size) override {
     accesses.push_back({port, size, 0});
     return answer;
@@ -53,6 +54,28 @@ TEST(PortMap, WideDeviceTakesWideAccessWhole) {
   ports.write(0xcf8, 4, 0x80000000);
   ports.write(0xcfe, 2, 0x1234);
   EXPECT_EQ(device.accesses, (std::vector<Recorder::Access>{{0xcf8, 4, 0x80000000}, {0xcfe, 2, 0x1234}}));
+}
+
+TEST(PortMap, CountsAccessesByDeviceThroughEveryMapping) {
+  PortMap ports;
+  Recorder device, other;
+  ports.map(0x60, 2, device);
+  ports.map(0x70, 1, other);
+  (void)ports.read(0x60, 2);  // Two pieces.
+  ports.write(0x61, 1, 0);
+  ports.unmap(0x60, 2, device);
+  (void)ports.read(0x60, 1);
+  ports.map(0x80, 1, device);
+  (void)ports.read(0x80, 1);
+  const auto& all = ports.accesses().all();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].name, "nobody");
+  EXPECT_EQ(all[0].reads, 1u);
+  EXPECT_EQ(all[1].name, "recorder");
+  EXPECT_EQ(all[1].reads, 3u);
+  EXPECT_EQ(all[1].writes, 1u);
+  EXPECT_EQ(all[2].reads + all[2].writes, 0u);
+  EXPECT_EQ(ports.accesses().now(), nullptr);
 }
 
 TEST(PortMap, TellsWhatNobodyAnswers) {

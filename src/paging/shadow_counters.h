@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/addresses.h"
+#include "inspect/section.h"
 
 namespace vitrine::paging {
 
@@ -40,5 +41,8 @@ struct ShadowCounters {
   uint64_t spaces_made = 0;       ///< Guest address spaces that got new windows.
   uint64_t spaces_recycled = 0;   ///< … that took over those of another.
 };
+
+/// Rows of the report (docs/counting.md).
+void report(const ShadowCounters& counters, inspect::Section& section);
 
 }  // namespace vitrine::paging

@@ -216,6 +216,8 @@ CodePrivilege Engine::mode_of(const Core& core) const {
 }
 
 void Engine::choose_window(Core& core) {
+  const inspect::ActivityScope scope(core.activity, inspect::Activity::Switch);
+  const uint64_t dropped_before = shadow_counters().drops;
   if (load_pending_) {
     spaces_->load(cpu::paging_registers(core));
     load_pending_ = false;
@@ -223,7 +225,12 @@ void Engine::choose_window(Core& core) {
   }
   mode_ = mode_of(core);
   paging::ShadowWindow* const window = &spaces_->enter(privilege());
-  if (window != window_) window_code_now_ = &window_code_[window];
+  if (const uint64_t drops = shadow_counters().drops - dropped_before; drops != 0)
+    tell({.kind = cpu::MonitorAction::Kind::ShadowDrop, .eip = core.state.eip, .pages = drops});
+  if (window != window_) {
+    tell({.kind = cpu::MonitorAction::Kind::ShadowSwitch, .eip = core.state.eip, .to = core.state.cr3});
+    window_code_now_ = &window_code_[window];
+  }
   window_ = window;
   context_->window = reinterpret_cast<uint64_t>(window_->base().value);
   context_->code_map = reinterpret_cast<uint64_t>(code_map(mode_));
@@ -323,23 +330,22 @@ void Engine::return_fpu(Core& core) {
 
 // ---- Running.
 
-std::vector<std::pair<std::string, uint64_t>> Engine::declined_operations() const {
-  std::vector<std::pair<std::string, uint64_t>> result;
-  for (size_t n = 0; n < declined_.size(); ++n)
-    if (declined_[n] != 0) result.emplace_back(cpu::name(static_cast<cpu::Operation>(n)), declined_[n]);
-  std::ranges::sort(result, std::greater{}, &std::pair<std::string, uint64_t>::second);
-  return result;
-}
-
 void Engine::run_translated(const void* code) {
   // SAFETY: the glue keeps the ABI: callee-saved registers, stack, direction flag, MXCSR and x87 unit.
   const auto enter = reinterpret_cast<void (*)(GuestContext*, const void*)>(
       reinterpret_cast<uintptr_t>(cache_->memory().executable(glue_.enter)));
   ++counters_.entries;
-  if (lock_ == nullptr) return enter(context_.get(), code);
+  by_signal_ = false;
+  inspect::ActivityCell& activity = core_->activity;
+  activity.set(inspect::Activity::Guest);
+  if (lock_ == nullptr) {
+    enter(context_.get(), code);
+    return activity.set(inspect::Activity::Monitor);
+  }
   stacks_stale_ = false;
   begin_outside();
   enter(context_.get(), code);
+  activity.set(inspect::Activity::Monitor);
   end_outside();
   context_->kicked = 0;                      // Who set it has set `attention`, too, or is done.
   if (stacks_stale_) reset_return_stacks();  // For those that have just been saved.
@@ -362,15 +368,25 @@ cpu::Block* Engine::declined_block(Core& core, uint32_t eip) {
   return block;
 }
 
+void Engine::interpreted(cpu::Operation operation) {
+  ++declined_[static_cast<size_t>(operation)];
+  tell({.kind = cpu::MonitorAction::Kind::Emulated,
+        .by_signal = by_signal_,
+        .operation = operation,
+        .eip = core_->state.eip});
+}
+
 // Executes it without the way out of run() and back. False: something besides the next instruction is wanted;
 // the state is the core's.
 bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   leave_state(core);
   core.state.eip = eip;
-  ++declined_[static_cast<size_t>(block.code[0].operation)];
+  interpreted(block.code[0].operation);
   core.faulted = false;
   core.flags_from_state();
+  core.activity.set(inspect::Activity::Interpreter);
   cpu::run_block(core, block);
+  core.activity.set(inspect::Activity::Monitor);
   core.flags_to_state();
   core.restore_displaced();
   core.link_slot = nullptr;
@@ -393,6 +409,7 @@ Engine::Outcome Engine::run(Core& core) {
   GuestContext& c = *context_;
   const bool first = core_ == nullptr;
   core_ = &core;
+  core.activity.set(inspect::Activity::Monitor);
   // An alarm that went off before the first run knew of no processor.
   if (first && c.kicked != 0) core.attention.fetch_or(cpu::kAttentionKick, std::memory_order_release);
   c.kicked = 0;

@@ -29,6 +29,9 @@
 #include "base/result.h"
 #include "cpu/core.h"
 #include "cpu/native_engine.h"
+#include "cpu/observer.h"
+#include "inspect/counter.h"
+#include "inspect/section.h"
 #include "memory/physical_map.h"
 #include "paging/shadow_spaces.h"
 #include "translate/glue.h"
@@ -55,16 +58,36 @@ struct EngineOptions {
   MonitorLock* lock = nullptr;
 };
 
-/// What happened since the start. Monotonic.
-struct EngineCounters {
-  uint64_t entries = 0;  ///< Times that translated code was entered.
-  std::array<uint64_t, static_cast<size_t>(Leave::Count)> leaves{};  ///< By Leave.
-  uint64_t host_faults = 0;                                          ///< Signals from translated code.
-  uint64_t kicks = 0;
-  uint64_t unsuitable = 0;  ///< Times that the mode was the interpreter's.
+/// What a host signal from translated code was for: a real trap.
+enum class Trap : uint8_t {
+  HiddenFault,  ///< A page that the window did not show, filled.
+  TrueFault,    ///< The guest's own page fault.
+  Access,       ///< An access for the interpreter: a device, ROM, a page with code, a page table.
+  Privileged,   ///< PrivilegedPolicy::Trap: a privileged or sensitive instruction.
+  Address,      ///< An address that wraps, a segment's limit, FS or GS that cannot be used.
+  StrayReturn,  ///< A return to elsewhere than behind its call.
+  ReturnStack,  ///< The host's return stack is full.
+  Step,         ///< One step on the way to a boundary, after a kick.
+  Count
 };
 
-class Engine final : public cpu::NativeEngine, private paging::ShadowListener, private memory::WriteListener {
+/// What happened since the start. Monotonic. Changed by the processor's own thread, with the lock; what
+/// handlers of signals count may be read at any time.
+struct EngineCounters {
+  uint64_t entries = 0;  ///< Times that translated code was entered.
+  std::array<uint64_t, static_cast<size_t>(Leave::Count)> leaves{};            ///< By Leave.
+  std::array<inspect::SharedCounter, static_cast<size_t>(Trap::Count)> traps;  ///< By Trap.
+  inspect::SharedCounter kicks;                                                ///< Signals from outside.
+  uint64_t unsuitable = 0;    ///< Times that the mode was the interpreter's.
+  uint64_t instructions = 0;  ///< That ran natively; only where they are counted.
+
+  [[nodiscard]] uint64_t all_traps() const;
+};
+
+class Engine final : public cpu::NativeEngine,
+                     public inspect::CounterGroup,
+                     private paging::ShadowListener,
+                     private memory::WriteListener {
  public:
   /// Errors: the host lacks something (address space, a system call), by name and with what to do.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(memory::PhysicalMap& memory,
@@ -79,7 +102,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   void stop_others() override {
     if (lock_ != nullptr) lock_->stop_others();
   }
-  void interpreted(cpu::Operation operation) override { ++declined_[static_cast<size_t>(operation)]; }
+  void interpreted(cpu::Operation operation) override;
 
   /// Makes run() return after so long, counted from now (attention: Kick). The calling thread is the
   /// processor's.
@@ -108,8 +131,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   }
   /// Whether this is a table of targets, and not the jump cache.
   [[nodiscard]] bool uses_target_table(const void* r13) const { return r13 != jump_cache_.data(); }
-  /// How often the interpreter was asked for single instructions, by name, the most frequent first.
-  [[nodiscard]] std::vector<std::pair<std::string, uint64_t>> declined_operations() const;
+  void report(inspect::Section& section) const override;
 
   // From the handler of host signals (host_signals.cc), on the processor's thread.
 
@@ -194,7 +216,14 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
 
   [[nodiscard]] bool at_boundary(const TranslationCache::Place& place) const;
   void redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip);
-  void fault_of_translated_code(uint64_t address, ucontext_t& frame, const TranslationCache::Place& place);
+  [[nodiscard]] Trap fault_of_translated_code(uint64_t address, ucontext_t& frame,
+                                              const TranslationCache::Place& place);
+  void tell(const cpu::MonitorAction& action) const {
+    if (core_->observer != nullptr) core_->observer->acted(core_->env.index, core_->state, action);
+  }
+  void tell_of_fill(uint32_t eip, uint32_t address, paging::AccessKind kind, const paging::FillResult& filled,
+                    uint64_t filled_before, bool by_signal) const;
+  void count(Trap trap) { ++counters_.traps[static_cast<size_t>(trap)]; }
   static void settle_stack_pointer(ucontext_t& frame, const TranslationCache::Place& place);
   void step_to_boundary(ucontext_t& frame);
 
@@ -226,6 +255,7 @@ class Engine final : public cpu::NativeEngine, private paging::ShadowListener, p
   cpu::Core* core_ = nullptr;  // that run() was called with last
   bool load_pending_ = true;
   bool stepping_ = false;              // to the next boundary, by TF
+  bool by_signal_ = false;             // the last way out of translated code began with a fault
   std::optional<uint32_t> slow_site_;  // whose access was not to be had
   bool wraps_ = false;                 // since it was outside the window
   std::optional<uint32_t> stray_;      // a CALL whose returns come from elsewhere too often

@@ -152,8 +152,10 @@ CodePage* Engine::code_page(Core& core, uint32_t eip, Lookup& lookup) {
   if (map[virtual_page] != 0) {
     if (CodePage* page = cache_->page(map[virtual_page])) return page;
   }
+  const uint64_t before = shadow_counters().pages_filled;
   const paging::FillResult filled =
       spaces_->fill(VirtualAddress(eip), paging::AccessKind::Fetch, privilege());
+  tell_of_fill(eip, eip, paging::AccessKind::Fetch, filled, before, false);
   if (filled.outcome == paging::FillOutcome::TrueFault) {
     core.raise_page_fault(eip, filled.error_code);
     core.faulted = true;
@@ -176,6 +178,7 @@ CodePage* Engine::code_page(Core& core, uint32_t eip, Lookup& lookup) {
 // entries where mappings are few. Nobody would be told when the guest invalidates what it does not show, so
 // code that is found then is not used.
 Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
+  const inspect::ActivityScope scope(core.activity, inspect::Activity::Translate);
   constexpr int kAttempts = 3;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const Lookup lookup = find_code(core, eip);

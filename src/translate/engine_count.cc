@@ -44,6 +44,7 @@ void Engine::settle_count(cpu::Core& core, Leave reason) {
   c.repeat_blocked = 1;
   const bool progress = granted_ != c.instructions_left;
   core.remaining -= int64_t{granted_} - int64_t{c.instructions_left};
+  counters_.instructions += uint64_t{granted_} - c.instructions_left;
   granted_ = c.instructions_left;
   // The interpreter's shadow goes on where translated code stopped in it.
   const bool stopped = not_executed && reason != Leave::Fault;

@@ -40,6 +40,7 @@ void Engine::step_to_boundary(ucontext_t& frame) {
   const auto offset = rip - reinterpret_cast<uint64_t>(cache_->memory().executable(0));
   stepping_ = cache_->memory().contains(rip) && offset >= glue_.enter;
   if (stepping_) {
+    count(Trap::Step);
     registers[REG_EFL] |= static_cast<greg_t>(x86::kTf);
   } else {
     registers[REG_EFL] &= ~static_cast<greg_t>(x86::kTf);
@@ -61,8 +62,9 @@ void Engine::settle_stack_pointer(ucontext_t& frame, const TranslationCache::Pla
   frame.uc_mcontext.gregs[REG_R15] += int64_t{4} * place.boundary->pending;
 }
 
-void Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
+Trap Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
                                       const TranslationCache::Place& place) {
+  const inspect::ActivityScope scope(core_->activity, inspect::Activity::Fill);
   auto& registers = frame.uc_mcontext.gregs;
   constexpr greg_t kPageFault = 14, kWrite = 2;
   const MachineAddress where(reinterpret_cast<uint8_t*>(address));
@@ -71,25 +73,32 @@ void Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
     // The guest's stack has passed an end of its addresses: once more, from the other one.
     registers[REG_R15] =
         static_cast<greg_t>(context_->window | (static_cast<uint64_t>(registers[REG_R15]) & kLow));
-    return;
+    return Trap::Address;
   }
   if (registers[REG_TRAPNO] == kPageFault && window_->contains(where)) {
     const auto kind =
         (registers[REG_ERR] & kWrite) != 0 ? paging::AccessKind::Write : paging::AccessKind::Read;
     const VirtualAddress linear(static_cast<uint32_t>(address));
+    const uint64_t before = shadow_counters().pages_filled;
     const paging::FillResult filled = spaces_->fill(linear, kind, privilege());
-    if (filled.outcome == paging::FillOutcome::Filled) return;
+    tell_of_fill(place.eip, linear.value, kind, filled, before, true);
+    if (filled.outcome == paging::FillOutcome::Filled) return Trap::HiddenFault;
     if (filled.outcome == paging::FillOutcome::TrueFault) {
       fault_address_ = linear.value;
       fault_error_ = filled.error_code;
       settle_stack_pointer(frame, place);
-      return redirect(frame, glue_.fault, place.eip);
+      redirect(frame, glue_.fault, place.eip);
+      return Trap::TrueFault;
     }
   }
-  slow_site_ = place.eip;
+  by_signal_ = true;
+  const bool privileged = *cache_->memory().executable(place.offset) == kPrivilegedTrap;
+  const bool in_window = registers[REG_TRAPNO] == kPageFault && window_->contains(where);
+  if (!privileged) slow_site_ = place.eip;
   wraps_ = registers[REG_TRAPNO] == kPageFault && !window_->contains(where);
   settle_stack_pointer(frame, place);
   redirect(frame, glue_.decline, place.eip);
+  return privileged ? Trap::Privileged : in_window ? Trap::Access : Trap::Address;
 }
 
 // RET took the guest to r8d, but the host to behind another CALL (landing_pad.h). What is on the return stack
@@ -115,20 +124,21 @@ bool Engine::handle_fault(int signal, uint64_t address, ucontext_t& frame) {
     return true;
   }
   if (!cache_->memory().contains(rip)) return false;
-  ++counters_.host_faults;
   for (const ReturnStack& stack : return_stacks_) {
     const auto low = reinterpret_cast<uint64_t>(stack.memory.data());
     if (address - low >= kPageSize) continue;
     registers[REG_RSP] = static_cast<greg_t>(stack.top);  // Full: begin anew. The push is executed again.
+    count(Trap::ReturnStack);
     return true;
   }
   const bool parallel = lock_ != nullptr;
   if (parallel) end_outside();
   const auto place = cache_->place_of(rip);
   if (place && landing_pad_.contains(address)) {
+    count(Trap::StrayReturn);
     stray_return(frame, *place);
   } else if (place) {
-    fault_of_translated_code(address, frame, *place);
+    count(fault_of_translated_code(address, frame, *place));
   }
   if (parallel) {
     // While this thread waited for the lock others may have dropped what it runs: halt() saw it stand still.

@@ -333,7 +333,7 @@ void UnitBuilder::call_indirect() {
 
 void UnitBuilder::decline() {
   if (options_.privileged == PrivilegedPolicy::Trap) {
-    out_.byte(0xf4);  // hlt: #GP in user mode
+    out_.byte(kPrivilegedTrap);
     return;
   }
   call_out();

@@ -40,6 +40,9 @@ struct TranslatorOptions {
   InstructionCounting counting = InstructionCounting::None;
 };
 
+/// PrivilegedPolicy::Trap: what stands for an instruction that is to fault. HLT: #GP in user mode.
+inline constexpr uint8_t kPrivilegedTrap = 0xf4;
+
 /// What became of a guest instruction.
 enum class Verdict : uint8_t {
   Next,      ///< Goes on with the one behind it.

@@ -270,7 +270,7 @@ class BesideData : public ChangingCode {
       uint64_t leaves = 0;
       for (const uint64_t count : engine.counters().leaves) leaves += count;
       return Cost{engine.cache().counters().units, engine.cache().counters().drops,
-                  engine.counters().host_faults, leaves};
+                  engine.counters().all_traps(), leaves};
     };
     const Cost before = now();
     const Ending ending = compare(wanted);

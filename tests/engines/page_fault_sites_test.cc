@@ -32,10 +32,10 @@ class PageFaultSites : public EngineComparison {
                      {gate + 4, (handler & 0xffff0000) | 0x8e00}};
     const auto& counters = native_.engine()->counters();
     const auto& declines = counters.leaves[static_cast<unsigned>(translate::Leave::Decline)];
-    const uint64_t faults = counters.host_faults, declined = declines;
+    const uint64_t faults = counters.all_traps(), declined = declines;
     const Ending ending = compare(wanted);
     EXPECT_EQ(ending.state.gpr[x86::kEcx], 0u) << native_.describe(ending);
-    return {counters.host_faults - faults, declines - declined};
+    return {counters.all_traps() - faults, declines - declined};
   }
   // IRET, which the trapping engine learns of by a host fault.
   [[nodiscard]] static uint64_t traps(uint64_t page_faults) {
