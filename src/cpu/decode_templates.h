@@ -56,7 +56,7 @@ class DecodeTemplates {
     Flow flow = Flow::Inline;
   };
 
-  static constexpr unsigned kBits = 11;
+  static constexpr unsigned kBits = 13;
   [[nodiscard]] static size_t slot(uint64_t shape) { return shape * 0x9e3779b97f4a7c15 >> (64 - kBits); }
 
   std::vector<Entry> entries_ = std::vector<Entry>(size_t{1} << kBits);

@@ -56,7 +56,7 @@ FwCfg::~FwCfg() {
   ports_.unmap(kSelectorPort, 2, *this);
 }
 
-void FwCfg::add_item(uint16_t key, std::vector<uint8_t> bytes) {
+void FwCfg::add_item(uint16_t key, SharedBytes bytes) {
   items_[key] = std::move(bytes);
 }
 
@@ -95,7 +95,7 @@ Result<uint16_t> FwCfg::file_key(std::string_view name) {
   return key;
 }
 
-Result<void> FwCfg::add_file(std::string_view name, std::vector<uint8_t> bytes) {
+Result<void> FwCfg::add_file(std::string_view name, SharedBytes bytes) {
   const uint16_t key = TRY(file_key(name));
   add_item(key, std::move(bytes));
   rebuild_directory();
@@ -104,7 +104,7 @@ Result<void> FwCfg::add_file(std::string_view name, std::vector<uint8_t> bytes) 
 
 std::span<const uint8_t> FwCfg::file(std::string_view name) const {
   const auto it = std::ranges::find(files_, name, &File::name);
-  return it == files_.end() ? std::span<const uint8_t>() : items_.at(it->key);
+  return it == files_.end() ? std::span<const uint8_t>() : items_.at(it->key).span();
 }
 
 // fw_cfg, "File Directory": a count, then size, selector, two reserved bytes and the name in 56 bytes; big
@@ -176,7 +176,7 @@ void FwCfg::select(uint16_t key) {
 std::span<const uint8_t> FwCfg::rest() const {
   const auto it = items_.find(selected_);
   if (it == items_.end() || offset_ >= it->second.size()) return {};
-  return std::span(it->second).subspan(offset_);
+  return it->second.span().subspan(offset_);
 }
 
 uint32_t FwCfg::read_port(uint16_t port, unsigned size) {

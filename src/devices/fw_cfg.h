@@ -18,6 +18,7 @@
 
 #include "base/addresses.h"
 #include "base/result.h"
+#include "base/shared_bytes.h"
 #include "base/state_archive.h"
 #include "memory/physical_map.h"
 #include "memory/port_map.h"
@@ -55,13 +56,13 @@ class FwCfg : public memory::PortDevice, public Serializable {
   ~FwCfg() override;
 
   // Items; a second one of the same number takes the place of the first.
-  void add_item(uint16_t key, std::vector<uint8_t> bytes);
+  void add_item(uint16_t key, SharedBytes bytes);
   void add_u16(uint16_t key, uint16_t value);
   void add_u32(uint16_t key, uint32_t value);
   void add_u64(uint16_t key, uint64_t value);
   // Files; the same. Fails on names that are empty or longer than kMaxNameLength, and when there are
   // kMaxFiles.
-  [[nodiscard]] Result<void> add_file(std::string_view name, std::vector<uint8_t> bytes);
+  [[nodiscard]] Result<void> add_file(std::string_view name, SharedBytes bytes);
   /// A file's contents, or nothing.
   [[nodiscard]] std::span<const uint8_t> file(std::string_view name) const;
 
@@ -104,7 +105,7 @@ class FwCfg : public memory::PortDevice, public Serializable {
 
   memory::PortMap& ports_;
   memory::PhysicalMap& memory_;
-  std::map<uint16_t, std::vector<uint8_t>> items_;
+  std::map<uint16_t, SharedBytes> items_;
   std::vector<File> files_;
   uint16_t selected_ = 0;
   uint32_t offset_ = 0;

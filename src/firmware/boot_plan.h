@@ -10,13 +10,14 @@
 #include <vector>
 
 #include "base/addresses.h"
+#include "base/shared_bytes.h"
 
 namespace vitrine::firmware {
 
 /// Bytes for guest memory.
 struct Chunk {
   PhysicalAddress address;
-  std::vector<uint8_t> data;
+  SharedBytes data;
 };
 
 enum class BootProtocol : uint8_t {

@@ -74,7 +74,7 @@ void enter_multiboot(BootPlan& plan, std::span<const MemoryRange> ranges, Direct
   map.resize(std::min<size_t>(map.size(), plan.memory_map_limit));
   Chunk* chunk = find_chunk(plan, plan.information);
   CHECK(chunk != nullptr && chunk->data.size() >= MULTIBOOT_INFO_SIZE);
-  std::vector<uint8_t>& information = chunk->data;
+  std::vector<uint8_t> information(chunk->data.begin(), chunk->data.end());
   uint32_t flags = 0;
   std::memcpy(&flags, information.data() + MULTIBOOT_INFO_FLAGS, sizeof flags);
   put32(information, MULTIBOOT_INFO_FLAGS, flags | MULTIBOOT_HAS_MEMORY | MULTIBOOT_HAS_MMAP);
@@ -86,6 +86,7 @@ void enter_multiboot(BootPlan& plan, std::span<const MemoryRange> ranges, Direct
   }
   put32(information, MULTIBOOT_INFO_MMAP_ADDR, plan.memory_map);
   put32(information, MULTIBOOT_INFO_MMAP_LENGTH, static_cast<uint32_t>(map.size()));
+  chunk->data = std::move(information);
   plan.chunks.push_back({PhysicalAddress(plan.memory_map), std::move(map)});
   entry.eip = plan.entry;
   entry.eax = MULTIBOOT_LOADER_MAGIC;

@@ -34,11 +34,19 @@ Result<Elf32_Ehdr> read_header(std::span<const uint8_t> file) {
 
 }  // namespace
 
+Result<void> add_padded(std::vector<Chunk>& chunks, PhysicalAddress address, const SharedBytes& data,
+                        uint64_t size) {
+  if (!data.empty()) chunks.push_back({address, data});
+  if (size > data.size())
+    chunks.push_back({address + data.size(), TRY(SharedBytes::zeros(size - data.size()))});
+  return {};
+}
+
 bool is_elf(std::span<const uint8_t> file) {
   return file.size() >= EI_NIDENT && std::memcmp(file.data(), ELFMAG, SELFMAG) == 0;
 }
 
-Result<ElfImage> read_elf(std::span<const uint8_t> file) {
+Result<ElfImage> read_elf(const SharedBytes& file) {
   if (!is_elf(file)) return bad_elf("it is not an ELF file");
   const Elf32_Ehdr header = TRY(read_header(file));
   ElfImage image;
@@ -54,9 +62,8 @@ Result<ElfImage> read_elf(std::span<const uint8_t> file) {
     total += segment.p_memsz;
     if (end > uint64_t{1} << 32 || total > kSegmentLimit) return bad_elf("a segment lies outside of memory");
 
-    Chunk chunk{PhysicalAddress(segment.p_paddr), std::vector<uint8_t>(segment.p_memsz)};
-    std::copy_n(file.data() + segment.p_offset, segment.p_filesz, chunk.data.data());
-    image.segments.push_back(std::move(chunk));
+    TRY(add_padded(image.segments, PhysicalAddress(segment.p_paddr),
+                   file.part(segment.p_offset, segment.p_filesz), segment.p_memsz));
     image.end = std::max(image.end, end);
     if (header.e_entry >= segment.p_vaddr && header.e_entry - segment.p_vaddr < segment.p_memsz) {
       image.physical_entry = header.e_entry - segment.p_vaddr + segment.p_paddr;

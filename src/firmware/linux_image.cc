@@ -83,12 +83,12 @@ std::unexpected<Error> not_bootable(std::string why) {
 
 // Places the kernel: the unpacked ELF's segments, or the 32-bit part as it is. Returns the end of the memory
 // it needs.
-Result<uint64_t> place_kernel(const LinuxBoot& boot, std::span<const uint8_t> system, SetupHeader& header,
+Result<uint64_t> place_kernel(const LinuxBoot& boot, const SharedBytes& system, SetupHeader& header,
                               BootPlan& plan) {
   if (boot.payload == Payload::Unpacked && header.version >= 0x208 && header.payload_length != 0 &&
       header.payload_offset < system.size() &&
       header.payload_length <= system.size() - header.payload_offset) {
-    const auto unpacked = unpack_payload(system.subspan(header.payload_offset, header.payload_length));
+    const auto unpacked = unpack_payload(system.part(header.payload_offset, header.payload_length));
     const auto elf = unpacked ? read_elf(*unpacked) : std::unexpected(unpacked.error());
     if (elf && elf->end <= boot.low_memory) {
       plan.chunks = elf->segments;
@@ -97,7 +97,7 @@ Result<uint64_t> place_kernel(const LinuxBoot& boot, std::span<const uint8_t> sy
       return std::max<uint64_t>(elf->end, header.preferred_address + header.initial_size);
     }
   }
-  plan.chunks.push_back({PhysicalAddress(kProtectedModeAddress), {system.begin(), system.end()}});
+  plan.chunks.push_back({PhysicalAddress(kProtectedModeAddress), system});
   header.code32_start = kProtectedModeAddress;
   uint64_t end = kProtectedModeAddress + system.size();
   if (header.version >= 0x20a) end = std::max<uint64_t>(end, header.preferred_address + header.initial_size);
@@ -120,7 +120,7 @@ Result<void> place_initrd(const LinuxBoot& boot, uint64_t kernel_end, SetupHeade
   const uint64_t address = (top - size) & ~uint64_t{kPageMask};
   header.ramdisk_image = static_cast<uint32_t>(address);
   header.ramdisk_size = static_cast<uint32_t>(size);
-  plan.chunks.push_back({PhysicalAddress(address), {boot.initrd.begin(), boot.initrd.end()}});
+  plan.chunks.push_back({PhysicalAddress(address), boot.initrd});
   return {};
 }
 
@@ -148,7 +148,7 @@ Result<BootPlan> plan_linux_boot(const LinuxBoot& boot) {
   }
 
   BootPlan plan;
-  const auto system = boot.kernel.subspan(setup_size);
+  const SharedBytes system = boot.kernel.part(setup_size, boot.kernel.size() - setup_size);
   if (uint64_t{header.system_size} * 16 > system.size() + 15 && header.version >= 0x204) {
     return not_bootable(fmt::format("the file is truncated: {} bytes of {}", boot.kernel.size(),
                                     setup_size + uint64_t{header.system_size} * 16));
@@ -245,13 +245,12 @@ bool begins_with(std::span<const uint8_t> data, std::initializer_list<uint8_t> m
 
 }  // namespace
 
-Result<std::vector<uint8_t>> unpack_payload(std::span<const uint8_t> payload) {
+Result<SharedBytes> unpack_payload(const SharedBytes& payload) {
   if (begins_with(payload, {0xfd, '7', 'z', 'X', 'Z', 0}) || begins_with(payload, {0x5d, 0, 0})) {
     return unpack_lzma(payload);
   }
   if (begins_with(payload, {0x1f, 0x8b})) return unpack_gzip(payload);
-  if (begins_with(payload, {0x7f, 'E', 'L', 'F'}))
-    return std::vector(payload.begin(), payload.end());  // Stored.
+  if (begins_with(payload, {0x7f, 'E', 'L', 'F'})) return payload;  // Stored.
   return std::unexpected(Error{"the kernel's payload is compressed in a way that is not known here", ""});
 }
 

@@ -21,8 +21,8 @@ enum class Payload : uint8_t {
 };
 
 struct LinuxBoot {
-  std::span<const uint8_t> kernel;
-  std::span<const uint8_t> initrd;
+  SharedBytes kernel;
+  SharedBytes initrd;
   std::string_view command_line;
   uint64_t low_memory = 0;  ///< RAM below 4 GiB, in bytes.
   Payload payload = Payload::Unpacked;
@@ -36,6 +36,6 @@ struct LinuxBoot {
 [[nodiscard]] Result<BootPlan> plan_linux_boot(const LinuxBoot& boot);
 
 /// The payload of a bzImage, unpacked: xz, lzma, gzip, or not packed at all. At most 512 MiB.
-[[nodiscard]] Result<std::vector<uint8_t>> unpack_payload(std::span<const uint8_t> payload);
+[[nodiscard]] Result<SharedBytes> unpack_payload(const SharedBytes& payload);
 
 }  // namespace vitrine::firmware

@@ -51,7 +51,7 @@ std::unexpected<Error> bad_kernel(std::string why) {
 }
 
 // The image by the header's address fields. Returns the first address behind it.
-Result<uint64_t> place_by_addresses(std::span<const uint8_t> file, const Found& found, BootPlan& plan) {
+Result<uint64_t> place_by_addresses(const SharedBytes& file, const Found& found, BootPlan& plan) {
   const Header& header = found.header;
   const uint64_t before = uint64_t{header.header_address} - header.load_address;
   if (header.header_address < header.load_address || before > found.offset)
@@ -65,9 +65,8 @@ Result<uint64_t> place_by_addresses(std::span<const uint8_t> file, const Found& 
   }
   const uint64_t end = std::max<uint64_t>(uint64_t{header.load_address} + size, header.bss_end);
   if (end - header.load_address > uint64_t{1} << 30) return bad_kernel("its addresses are damaged");
-  Chunk chunk{PhysicalAddress(header.load_address), std::vector<uint8_t>(end - header.load_address)};
-  std::copy_n(file.data() + start, size, chunk.data.data());
-  plan.chunks.push_back(std::move(chunk));
+  TRY(add_padded(plan.chunks, PhysicalAddress(header.load_address), file.part(start, size),
+                 end - header.load_address));
   plan.entry = header.entry;
   return end;
 }
@@ -115,7 +114,7 @@ Result<void> place_modules(const MultibootBoot& boot, uint64_t kernel_end, Infor
           "kernel and modules need {} MiB of memory, the machine has {} MiB: give it more with -m",
           (end + kFirmwareReserve + (1 << 20) - 1) >> 20, boot.low_memory >> 20));
     }
-    plan.chunks.push_back({PhysicalAddress(next), {module.data.begin(), module.data.end()}});
+    plan.chunks.push_back({PhysicalAddress(next), module.data});
     table.insert(table.end(), {static_cast<uint32_t>(next), static_cast<uint32_t>(end),
                                information.add_string(module.command_line), 0});
     next = end;

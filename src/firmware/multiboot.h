@@ -16,12 +16,12 @@
 namespace vitrine::firmware {
 
 struct MultibootModule {
-  std::span<const uint8_t> data;
+  SharedBytes data;
   std::string command_line;
 };
 
 struct MultibootBoot {
-  std::span<const uint8_t> kernel;
+  SharedBytes kernel;
   std::string_view command_line;  ///< The kernel's name first, as boot loaders give it.
   std::vector<MultibootModule> modules;
   uint64_t low_memory = 0;  ///< RAM below 4 GiB, in bytes.

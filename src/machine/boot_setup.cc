@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,14 @@ Error in_file(Error error, const std::string& name) {
   return error;
 }
 
+// Kernels have megabytes: in large pages, if the host has them, most faults are saved.
+Result<Mapping> make_room(uint64_t size) {
+  Mapping room =
+      TRY(Mapping::create(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
+  (void)::madvise(room.data(), room.size(), MADV_HUGEPAGE);
+  return room;
+}
+
 template <typename T>
 std::vector<uint8_t> bytes_of(T value) {
   std::vector<uint8_t> bytes(sizeof value);
@@ -39,33 +48,34 @@ std::vector<uint8_t> bytes_of(T value) {
 
 }  // namespace
 
-Result<std::vector<uint8_t>> read_whole(const Descriptor& file, const std::string& name, uint64_t limit) {
-  std::vector<uint8_t> data;
+Result<SharedBytes> read_whole(const Descriptor& file, const std::string& name, uint64_t limit) {
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return std::unexpected(error_from_errno("cannot read", name));
-  if (S_ISREG(status.st_mode))
-    data.reserve(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), limit) + 1);
-  constexpr size_t kStep = 1 << 20;
+  // One byte more than a regular file has: so its end is seen at once.
+  constexpr uint64_t kFirstRoom = 1 << 20;
+  const uint64_t expected = S_ISREG(status.st_mode) ? static_cast<uint64_t>(status.st_size) : kFirstRoom;
+  Mapping room = TRY(make_room(std::min(expected, limit) + 1));
+  size_t done = 0;
   for (;;) {
-    const size_t done = data.size();
-    if (done > limit) {
-      return std::unexpected(
-          Error{"the file is too large", name, 0, fmt::format("at most {} MiB are possible", limit >> 20)});
+    if (done == room.size()) {
+      if (done > limit) {
+        return std::unexpected(
+            Error{"the file is too large", name, 0, fmt::format("at most {} MiB are possible", limit >> 20)});
+      }
+      Mapping larger = TRY(make_room(std::min<uint64_t>(2 * uint64_t{done}, limit) + 1));
+      std::memcpy(larger.data(), room.data(), done);
+      room = std::move(larger);
     }
-    data.resize(done + kStep);
-    const ssize_t got = ::read(file.get(), data.data() + done, kStep);
-    if (got < 0 && errno == EINTR) {
-      data.resize(done);
-      continue;
-    }
+    const ssize_t got = ::read(file.get(), room.data() + done, room.size() - done);
+    if (got < 0 && errno == EINTR) continue;
     if (got < 0) return std::unexpected(error_from_errno("cannot read", name));
-    data.resize(done + static_cast<size_t>(got));
-    if (got == 0) return data;
+    if (got == 0) return SharedBytes(std::move(room), done);
+    done += static_cast<size_t>(got);
   }
 }
 
 Result<std::unique_ptr<memory::RamBlock>> load_rom(const RomFile& rom, uint64_t limit) {
-  const std::vector<uint8_t> image = TRY(read_whole(rom.file, rom.name, limit));
+  const SharedBytes image = TRY(read_whole(rom.file, rom.name, limit));
   if (image.empty()) return std::unexpected(Error{"the ROM image is empty", rom.name});
   auto block = TRY(memory::RamBlock::create("rom", image.size()));
   std::memset(block->data(), 0xff, block->size());
@@ -87,8 +97,8 @@ std::vector<firmware::MemoryRange> memory_ranges(const MemorySizes& sizes) {
 Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config, const MemorySizes& sizes) {
   if (!config.kernel) return std::nullopt;
   const KernelConfig& kernel = *config.kernel;
-  const std::vector<uint8_t> image = TRY(read_whole(kernel.file, kernel.name, kKernelLimit));
-  std::vector<std::vector<uint8_t>> modules;
+  const SharedBytes image = TRY(read_whole(kernel.file, kernel.name, kKernelLimit));
+  std::vector<SharedBytes> modules;
   modules.reserve(kernel.modules.size());
   for (const BootModule& module : kernel.modules) {
     modules.push_back(TRY(read_whole(module.file, module.name, kInitrdLimit)));
@@ -102,7 +112,7 @@ Result<std::optional<firmware::BootPlan>> plan_boot(const MachineConfig& config,
     }
     auto plan = firmware::plan_linux_boot(
         {.kernel = image,
-         .initrd = modules.empty() ? std::span<const uint8_t>{} : std::span<const uint8_t>(modules[0]),
+         .initrd = modules.empty() ? SharedBytes() : modules[0],
          .command_line = kernel.command_line,
          .low_memory = sizes.below_4g,
          .payload = config.unpack_kernel ? firmware::Payload::Unpacked : firmware::Payload::AsShipped});

@@ -11,6 +11,7 @@
 
 #include "base/descriptor.h"
 #include "base/result.h"
+#include "base/shared_bytes.h"
 #include "devices/fw_cfg.h"
 #include "firmware/direct_boot.h"
 #include "machine/machine_config.h"
@@ -19,8 +20,7 @@
 namespace vitrine::machine {
 
 /// All of a file, at most `limit` bytes. `name` is for messages.
-[[nodiscard]] Result<std::vector<uint8_t>> read_whole(const Descriptor& file, const std::string& name,
-                                                      uint64_t limit);
+[[nodiscard]] Result<SharedBytes> read_whole(const Descriptor& file, const std::string& name, uint64_t limit);
 
 /// A ROM image in storage of its own, its end on a page boundary; bytes in front of it are FFh.
 [[nodiscard]] Result<std::unique_ptr<memory::RamBlock>> load_rom(const RomFile& rom, uint64_t limit);

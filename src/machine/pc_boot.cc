@@ -100,8 +100,7 @@ Result<void> Pc::make_display(const MachineConfig& config) {
   std::unique_ptr<memory::RamBlock> rom;
   if (config.vga_bios.file.valid()) {
     constexpr uint64_t kVgaBiosLimit = 0x10000;
-    const std::vector<uint8_t> image =
-        TRY(read_whole(config.vga_bios.file, config.vga_bios.name, kVgaBiosLimit));
+    const SharedBytes image = TRY(read_whole(config.vga_bios.file, config.vga_bios.name, kVgaBiosLimit));
     // A base address register's size is a power of two.
     uint64_t size = kPageSize;
     while (size < image.size()) size *= 2;
