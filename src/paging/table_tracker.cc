@@ -327,12 +327,23 @@ void TableTracker::invalidate(ShadowSpace& space, const PagingRegisters& registe
   set_copy(table, index, now);
   if (change == Change::None) return;
   if (change == Change::Gone) table.derived.reset(index);
+  const uint32_t count = change == Change::Gone ? std::min(table.drop_ahead(index), pages - index) : 1;
   for (const TrackedTable::User& user : table.users) {
     for (const auto& window : user.space->windows) {
       const uint32_t victim = user.slot * pages + index;
-      change == Change::Gone ? window->drop(victim, 1) : window->lower(victim, 1);
+      change == Change::Gone ? window->drop(victim, count) : window->lower(victim, 1);
     }
   }
+}
+
+// Systems take a range down page by page, each with its INVLPG. What the next ones will drop goes with the
+// first few: an entry may leave a TLB at any time, and a call of the host's costs the same for one page as
+// for many.
+uint32_t TrackedTable::drop_ahead(uint32_t index) {
+  constexpr uint32_t kMost = 32, kGrowth = 4;
+  ahead = index == expected_next ? std::min(ahead * kGrowth, kMost) : 1;
+  expected_next = index + 1;
+  return ahead;
 }
 
 uint32_t TableTracker::agreement(const ShadowSpace& space, const PagingRegisters& registers) const {

@@ -54,6 +54,11 @@ struct TrackedTable {
   uint32_t unchanged = 0;  ///< Comparisons in a row that found no change.
   uint32_t patience = 0;   ///< So many before the page is watched; grows each time that was wrong.
   uint64_t compared_at = 0;
+  uint32_t expected_next = 0;  ///< Entry behind the one invalidated last.
+  uint32_t ahead = 1;          ///< So many pages went with that one.
+
+  /// How many pages from entry `index` on leave the windows with it, which has been invalidated.
+  [[nodiscard]] uint32_t drop_ahead(uint32_t index);
 };
 
 /// A page of directory entries, watched (ShadowPolicy::Proactive).

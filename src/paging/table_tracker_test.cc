@@ -91,6 +91,33 @@ TEST_F(Unsync, AnEntryIsStaleUntilInvalidated) {
   EXPECT_FALSE(read(kUser + 0x1000, User));
 }
 
+TEST_F(Unsync, ARangeTakenDownPageByPageGoesInFewSteps) {
+  begin(1);
+  constexpr uint32_t kPages = 40;
+  for (uint32_t page = 0; page < kPages; ++page)
+    put(user_entry(0, page), (0x900000 + page * kPageSize) | kUsed);
+  for (uint32_t page = 0; page < kPages; ++page)
+    ASSERT_EQ(fill(kUser + page * kPageSize, Write, User), Filled);
+  for (uint32_t page = 0; page < kPages; ++page) {
+    put(user_entry(0, page), 0);
+    spaces_->invalidate_page(VirtualAddress(kUser + page * kPageSize));
+    ASSERT_FALSE(read(kUser + page * kPageSize, User));
+  }
+  EXPECT_LE(spaces_->counters().drops, 5u);
+}
+
+TEST_F(Unsync, WhatGoesWithItsNeighboursComesBackWhenWanted) {
+  begin(1);
+  fill_user();
+  for (uint32_t page = 0; page < 2; ++page) {
+    put(user_entry(0, page), 0);
+    spaces_->invalidate_page(VirtualAddress(kUser + page * kPageSize));
+  }
+  for (uint32_t page = 0; page < 2; ++page) EXPECT_EQ(fill(kUser + page * kPageSize, Read, User), TrueFault);
+  for (uint32_t page = 2; page < 4; ++page) EXPECT_EQ(fill(kUser + page * kPageSize, Write, User), Filled);
+  EXPECT_EQ(spaces_->window(User).entry(VirtualAddress(kUser + 0x2000)).page, 0x804u);
+}
+
 TEST_F(Unsync, LosingTheRightToWriteKeepsThePage) {
   begin(1);
   fill_user();
