@@ -27,6 +27,9 @@ class SharedBytes {
   /// The first `size` bytes of a mapping, which must be readable.
   SharedBytes(Mapping mapping, size_t size);
 
+  [[nodiscard]] static SharedBytes copy_of(std::span<const uint8_t> bytes) {
+    return std::vector(bytes.begin(), bytes.end());
+  }
   /// Zeros, which take no memory. Error: the host has no such range of addresses.
   [[nodiscard]] static Result<SharedBytes> zeros(size_t size);
 

@@ -114,7 +114,7 @@ TEST(ElfImage, EntryIsMovedToItsPhysicalAddress) {
 TEST(ElfImage, EveryTruncationIsAnError) {
   const auto file = make_elf(0x100000, 0x100000, {1, 2, 3, 4, 5});
   for (size_t size = 0; size < file.size(); ++size) {
-    EXPECT_FALSE(read_elf(std::span(file).first(size)).has_value()) << size;
+    EXPECT_FALSE(read_elf(SharedBytes::copy_of(std::span(file).first(size))).has_value()) << size;
   }
 }
 
@@ -178,7 +178,8 @@ TEST(LinuxImage, ErrorsNameTheCause) {
   EXPECT_NE(message(plan_linux_boot({file, {}, std::string(3000, 'x'), kMemory})).find("3000"),
             std::string::npos);
   EXPECT_NE(message(plan_linux_boot({huge, {}, "", kMemory})).find("neither"), std::string::npos);
-  EXPECT_NE(message(plan_linux_boot({std::span(file).first(1040), {}, "", kMemory})).find("truncated"),
+  EXPECT_NE(message(plan_linux_boot({SharedBytes::copy_of(std::span(file).first(1040)), {}, "", kMemory}))
+                .find("truncated"),
             std::string::npos);
   EXPECT_NE(message(plan_linux_boot({file, {}, "", 1 << 20})).find("-m"), std::string::npos);
 }
@@ -186,7 +187,8 @@ TEST(LinuxImage, ErrorsNameTheCause) {
 TEST(LinuxImage, NoTruncationIsFatal) {
   const auto file = make_bzimage(gzip(make_elf(0xc1000000, 0x1000000, {0x55, 0x66})));
   for (size_t size = 0; size < file.size(); ++size) {
-    (void)plan_linux_boot({std::span(file).first(size), {}, "", kMemory, Payload::Unpacked});
+    (void)plan_linux_boot(
+        {SharedBytes::copy_of(std::span(file).first(size)), {}, "", kMemory, Payload::Unpacked});
   }
 }
 

@@ -117,7 +117,7 @@ void carry_out(Result<firmware::BootPlan> plan) {
   if (const auto entry = firmware::make_direct_entry(std::move(*plan), ranges)) check_chunks(entry->chunks);
 }
 
-void load(Kind kind, std::span<const uint8_t> file, std::string_view line, std::span<const uint8_t> module) {
+void load(Kind kind, const SharedBytes& file, std::string_view line, const SharedBytes& module) {
   switch (kind) {
     case kElf: (void)firmware::read_elf(file); break;
     case kLinux:
@@ -166,11 +166,12 @@ std::vector<Input> seeds() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace vitrine::fuzz;
+  using vitrine::SharedBytes;
   FuzzInput input(data, size);
   const auto kind = static_cast<Kind>(input.below(kKinds));
   const auto line = input.bytes(input.byte());
   const std::string text(line.begin(), line.end());
-  const auto file = input.bytes(size);
-  load(kind, file, text, file.first(std::min<size_t>(file.size(), 100)));
+  const SharedBytes file = SharedBytes::copy_of(input.bytes(size));
+  load(kind, file, text, file.part(0, std::min<size_t>(file.size(), 100)));
   return 0;
 }
