@@ -47,12 +47,11 @@ uint16_t tag_of_contents(const uint8_t* bytes) {
   return 0;
 }
 
+// Misaligned mode (AMD64 Architecture Programmer's Manual Vol. 1, "MXCSR Register"), which no model has.
+constexpr uint32_t kMxcsrMisaligned = 1 << 17;
+
 uint32_t model_mxcsr_mask(const Core& core) {
-  alignas(16) uint8_t image[512] = {};
-  save_image(image);
-  uint32_t mask = 0;
-  std::memcpy(&mask, image + 28, 4);
-  if (mask == 0) mask = 0xffbf;
+  uint32_t mask = host_mxcsr_mask() & ~kMxcsrMisaligned;
   if (!core.env.model.has(Feature::Sse2)) mask &= 0xffbf;  // no denormals-are-zeros
   return mask;
 }
@@ -61,6 +60,14 @@ uint32_t model_mxcsr_mask(const Core& core) {
 
 void HostUnitDeleter::operator()(HostUnit* unit) const {
   delete unit;
+}
+
+uint32_t host_mxcsr_mask() {
+  alignas(16) uint8_t image[512] = {};
+  save_image(image);
+  uint32_t mask = 0;
+  std::memcpy(&mask, image + 28, 4);
+  return mask == 0 ? 0xffbf : mask;
 }
 
 HostUnit& host_unit(Core& core) {

@@ -44,6 +44,10 @@ inline constexpr uint32_t kMxcsrMasks = 0x1f80;
 inline constexpr uint32_t kMxcsrFlags = 0x3f;
 inline constexpr uint32_t kMxcsrDefault = 0x1f80;
 
+/// The bits of MXCSR that the host's processor has; others fault. SDM Vol. 1, "Guidelines for Writing to the
+/// MXCSR Register".
+[[nodiscard]] uint32_t host_mxcsr_mask();
+
 /// The core's unit, made when asked for the first time.
 [[nodiscard]] HostUnit& host_unit(Core& core);
 

@@ -183,6 +183,17 @@ TEST(X87, ImpossibleSavedStateIsPutInOrder) {
   EXPECT_EQ(fpu.mxcsr & 0xffff0000, 0u);
 }
 
+// Also where the host's processor has another bit (AMD's misaligned mode).
+TEST(X87, MxcsrHasSixteenBits) {
+  for (unsigned bit = 16; bit < 32; ++bit) {
+    X87Machine m;
+    m.state().cr4 |= x86::kCr4Osfxsr;
+    m.put<uint32_t>(TestMachine::kData + 16, 0x1f80 | 1u << bit);
+    m.run_code({0x0f, 0xae, 0x15, 0x10, 0x00, 0x02, 0x00});  // ldmxcsr
+    EXPECT_EQ(m.exception(), 13) << bit;
+  }
+}
+
 TEST(X87, UnmaskedOverflowSuppressesTheStore) {
   X87Machine m;
   m.trap_exceptions();

@@ -331,7 +331,8 @@ void TableTracker::invalidate(ShadowSpace& space, const PagingRegisters& registe
   for (const TrackedTable::User& user : table.users) {
     for (const auto& window : user.space->windows) {
       const uint32_t victim = user.slot * pages + index;
-      change == Change::Gone ? window->drop(victim, count) : window->lower(victim, 1);
+      if (change == Change::Lowered) window->lower(victim, 1);
+      if (change == Change::Gone && window->book().word(victim).live()) window->drop(victim, count);
     }
   }
 }

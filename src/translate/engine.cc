@@ -104,6 +104,7 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
   translator_ = std::make_unique<Translator>(model, *cache_, glue_,
                                              TranslatorOptions{.privileged = options.privileged,
                                                                .bmi2 = bmi2,
+                                                               .wide_mxcsr = cpu::host_mxcsr_mask() > 0xffff,
                                                                .pause_ends_turn = options.pause_ends_turn,
                                                                .counting = options.counting});
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,

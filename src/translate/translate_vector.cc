@@ -84,7 +84,7 @@ bool control_word(UnitBuilder& builder, uint8_t extension) {
 
 bool emit(UnitBuilder& builder) {
   switch (builder.instruction().operation) {
-    case Operation::Ldmxcsr: return control_word(builder, 2);
+    case Operation::Ldmxcsr: return !builder.options().wide_mxcsr && control_word(builder, 2);
     case Operation::Stmxcsr: return control_word(builder, 3);
     case Operation::Fwait:
       builder.need(UnitNeed::X87);

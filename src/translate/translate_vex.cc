@@ -88,7 +88,7 @@ bool avx(UnitBuilder& builder) {
   const Operation operation = builder.instruction().operation;
   if (!builder.options().avx) return false;
   switch (operation) {
-    case Operation::Vldmxcsr: return control_word(builder, 2);
+    case Operation::Vldmxcsr: return !builder.options().wide_mxcsr && control_word(builder, 2);
     case Operation::Vstmxcsr: return control_word(builder, 3);
     case Operation::Vzeroupper:
       builder.need(UnitNeed::Avx);

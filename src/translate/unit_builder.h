@@ -34,7 +34,10 @@ struct TranslatorOptions {
   bool target_tables = false;
   bool landing_pad = false;  ///< There is one (LandingPad).
   bool bmi2 = false;         ///< The host has PEXT, PDEP, SARX and so on.
-  bool avx = false;          ///< The guest has enabled AVX: without that its instructions are all #UD.
+  /// The host's MXCSR has a bit that no guest's has: loads of it are the interpreter's, which sees that they
+  /// fault.
+  bool wide_mxcsr = false;
+  bool avx = false;  ///< The guest has enabled AVX: without that its instructions are all #UD.
   /// Several vCPUs take turns on one thread: PAUSE, the sign of a spinning one, goes to the interpreter.
   bool pause_ends_turn = false;
   InstructionCounting counting = InstructionCounting::None;

@@ -150,6 +150,8 @@ std::string difference(const TestCase& test, const Outcome& host, const Outcome&
     const uint32_t at = host.after.gpr[x86::kEsp] + 1 - kDataBase;
     if (at < kDataSize) expected.data[at] &= 0xfe;
   }
+  // MXCSR_MASK: some hosts have a misaligned mode, which no guest is told of.
+  if (operation == Operation::Fxsave && host.vector == kNoVector) expected.data[test.window + 30] &= 0xfd;
   Differences out;
   out.number("vector", uint8_t{0}, expected.vector, ours.vector);
   out.number("error code", 0u, expected.error_code, ours.error_code);

@@ -264,6 +264,9 @@ class Rows {
     }
     // push 1d00h; ldmxcsr [esp]; xorps xmm0, xmm0: zero by zero, not masked.
     const Code unmasked{0x68, 0x00, 0x1d, 0x00, 0x00, 0x0f, 0xae, 0x14, 0x24, 0x0f, 0x57, 0xc0};
+    // push; ldmxcsr [esp]: bits that no guest's MXCSR has, one of which (17) the host's may have.
+    for (const uint8_t bit : {1, 2, 4})
+      add("ldmxcsr", Vector::GeneralProtection, {0x68, 0x80, 0x1f, bit, 0x00}, {0x0f, 0xae, 0x14, 0x24});
     add("divss", Vector::SimdFloatingPoint, unmasked, {0xf3, 0x0f, 0x5e, 0xc0});
     add("divps", Vector::SimdFloatingPoint, unmasked, {0x0f, 0x5e, 0xc0});
     add("divss without OSXMMEXCPT", Vector::InvalidOpcode, unmasked, {0xf3, 0x0f, 0x5e, 0xc0})
