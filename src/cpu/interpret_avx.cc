@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "cpu/access.h"
+#include "cpu/host_traits.h"
 #include "cpu/host_unit.h"
 #include "cpu/instruction_table.h"
 #include "cpu/stub_trap.h"
@@ -182,13 +183,17 @@ bool gather(Core& core, const Instruction& i) {
   Ymm value = ymm(core, i.reg), mask = ymm(core, i.vex_register);
   const auto count =
       static_cast<unsigned>(std::min(i.operand_size / sizeof(Element), i.operand_size / sizeof(Index)));
-  for (unsigned n = 0; n < i.operand_size / sizeof(Element); ++n) {
+  const bool keeps_rest = host_traits().gather_keeps_rest;
+  for (unsigned n = 0; n < i.operand_size / sizeof(Element) && !keeps_rest; ++n) {
     const uint8_t fill = selected<Element>(mask, n) ? 0xff : 0;
     std::fill_n(mask.begin() + n * sizeof(Element), sizeof(Element), fill);
   }
   bool completed = true, begun = false;
   for (unsigned n = 0; n < count && completed; ++n) {
-    if (!selected<Element>(mask, n)) continue;
+    if (!selected<Element>(mask, n)) {
+      if (keeps_rest) std::fill_n(mask.begin() + n * sizeof(Element), sizeof(Element), 0);
+      continue;
+    }
     Index index = 0;
     std::memcpy(&index, indices.data() + n * sizeof(Index), sizeof(Index));
     const uint32_t offset =
@@ -200,8 +205,10 @@ bool gather(Core& core, const Instruction& i) {
     std::memcpy(value.data() + n * sizeof(Element), &element, sizeof(Element));
     std::fill_n(mask.begin() + n * sizeof(Element), sizeof(Element), 0);
   }
-  std::fill(mask.begin() + i.operand_size, mask.end(), 0);
-  if (begun) std::fill(value.begin() + i.operand_size, value.end(), 0);
+  if (!keeps_rest) {
+    std::fill(mask.begin() + i.operand_size, mask.end(), 0);
+    if (begun) std::fill(value.begin() + i.operand_size, value.end(), 0);
+  }
   if (completed) {
     std::fill(value.begin() + count * sizeof(Element), value.end(), 0);
     mask = {};

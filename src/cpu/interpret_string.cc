@@ -12,6 +12,7 @@
 #include "cpu/code_cache.h"
 #include "cpu/fpu_state.h"
 #include "cpu/host_arithmetic.h"
+#include "cpu/host_traits.h"
 #include "cpu/instruction_table.h"
 #include "cpu/rows.h"
 #include "cpu/system.h"
@@ -87,9 +88,14 @@ template <typename T>
 struct Cmps {
   static bool once(Core& core, const Instruction& i) {
     T a, b;
-    // The destination first: when both fault, processors report this one.
-    if (!load(core, x86::kEs, address_register(core, i, x86::kEdi), b)) return false;
-    if (!load(core, i.segment, address_register(core, i, x86::kEsi), a)) return false;
+    // When both fault, the one that is reported is each processor's own.
+    if (host_traits().compares_source_first) {
+      if (!load(core, i.segment, address_register(core, i, x86::kEsi), a)) return false;
+      if (!load(core, x86::kEs, address_register(core, i, x86::kEdi), b)) return false;
+    } else {
+      if (!load(core, x86::kEs, address_register(core, i, x86::kEdi), b)) return false;
+      if (!load(core, i.segment, address_register(core, i, x86::kEsi), a)) return false;
+    }
     host::Cmp::apply(a, b, core.flags);
     advance(core, i, x86::kEsi, stride<T>(core));
     advance(core, i, x86::kEdi, stride<T>(core));
@@ -313,13 +319,14 @@ bool repeat(Core& core, const Instruction& i) {
 }
 
 // REPE and REPNE with CMPS and SCAS. Until the last iteration the flags stay those from before the
-// instruction, for a fault ("REP/REPE/REPZ/REPNE/REPNZ", SDM Vol. 2B) and, as processors do, for a trap or
-// interrupt in between.
+// instruction, for a fault ("REP/REPE/REPZ/REPNE/REPNZ", SDM Vol. 2B) and, as Intel's processors do, for a
+// trap or interrupt in between; or they are those of the last iteration (HostTraits).
 template <typename Step>
 bool repeat_while(Core& core, const Instruction& i) {
   const uint32_t count = address_register(core, i, x86::kEcx);
   const uint32_t chunk = chunk_of(core, count);
   const bool wanted = (i.prefixes & kPrefixRep) != 0;
+  const bool keeps_flags = host_traits().repetition_keeps_flags;
   IterationCount counted(core);
   bool finished = count == 0;
   uint32_t done = 0;
@@ -328,6 +335,7 @@ bool repeat_while(Core& core, const Instruction& i) {
     if (!Step::once(core, i)) {
       set_address_register(core, i, x86::kEcx, count - done);
       counted.faulted(done);
+      if (keeps_flags) core.flags_to_state();
       return false;
     }
     ++done;
@@ -336,7 +344,7 @@ bool repeat_while(Core& core, const Instruction& i) {
   }
   set_address_register(core, i, x86::kEcx, count - done);
   counted.completed(done);
-  if (finished)
+  if (finished || keeps_flags)
     core.flags_to_state();
   else
     core.flags_from_state();

@@ -13,6 +13,7 @@
 #include "cpu/extended_state.h"
 #include "cpu/floating_point_image.h"
 #include "cpu/fpu_state.h"
+#include "cpu/host_traits.h"
 #include "cpu/host_unit.h"
 #include "cpu/instruction_table.h"
 #include "cpu/stub_trap.h"
@@ -368,7 +369,8 @@ unsigned access_of(const VectorForm& form) {
     case 8: return store ? kStore8 : kLoad8;
     default: break;
   }
-  if (form.has(kVectorAligned)) return store ? kStore16Aligned : kLoad16Aligned;
+  const bool tolerant = form.feature == Feature::Sha && !host_traits().sha_operands_align;
+  if (form.has(kVectorAligned) && !tolerant) return store ? kStore16Aligned : kLoad16Aligned;
   return store ? kStore16 : kLoad16;
 }
 

@@ -187,6 +187,7 @@ TEST(X87, ImpossibleSavedStateIsPutInOrder) {
 TEST(X87, MxcsrHasSixteenBits) {
   for (unsigned bit = 16; bit < 32; ++bit) {
     X87Machine m;
+    m.trap_exceptions();
     m.state().cr4 |= x86::kCr4Osfxsr;
     m.put<uint32_t>(TestMachine::kData + 16, 0x1f80 | 1u << bit);
     m.run_code({0x0f, 0xae, 0x15, 0x10, 0x00, 0x02, 0x00});  // ldmxcsr
