@@ -26,6 +26,7 @@ constexpr const char* kEmulated = "the host kernel emulates it or sets it up its
 constexpr const char* kFlags = "could set AC or NT for the host's signal handler";
 constexpr const char* kDebug = "not to be told from the single step on the host";
 
+constexpr const char* kHypervisor = "belongs to whatever virtualises the host, each in its own way";
 constexpr const char* kState =
     "the host has other state components enabled, and its own way to track their use";
 
@@ -41,7 +42,7 @@ constexpr Excluded kExcluded[] = {
     {Operation::CallFar, kTables},     {Operation::JmpFar, kTables},     {Operation::RetFar, kTables},
     {Operation::Iret, kTables},        {Operation::Popf, kFlags},        {Operation::Int1, kDebug},
     {Operation::Xgetbv, kModel},       {Operation::Xsave, kState},       {Operation::Xsaveopt, kState},
-    {Operation::Xrstor, kState},
+    {Operation::Xrstor, kState},       {Operation::Vmcall, kHypervisor},
 };
 
 /// Everything that identifies an encoding before its variable parts.
