@@ -137,6 +137,7 @@ void Engine::invalidated(cpu::Invalidation what, uint32_t linear) {
   } else if (!load_pending_) {
     spaces_->invalidate_page(VirtualAddress(linear));
   }
+  tell_of_drops();
 }
 
 void Engine::kick() {
@@ -218,7 +219,6 @@ CodePrivilege Engine::mode_of(const Core& core) const {
 
 void Engine::choose_window(Core& core) {
   const inspect::ActivityScope scope(core.activity, inspect::Activity::Switch);
-  const uint64_t dropped_before = shadow_counters().drops;
   if (load_pending_) {
     spaces_->load(cpu::paging_registers(core));
     load_pending_ = false;
@@ -226,8 +226,7 @@ void Engine::choose_window(Core& core) {
   }
   mode_ = mode_of(core);
   paging::ShadowWindow* const window = &spaces_->enter(privilege());
-  if (const uint64_t drops = shadow_counters().drops - dropped_before; drops != 0)
-    tell({.kind = cpu::MonitorAction::Kind::ShadowDrop, .eip = core.state.eip, .pages = drops});
+  tell_of_drops();
   if (window != window_) {
     tell({.kind = cpu::MonitorAction::Kind::ShadowSwitch, .eip = core.state.eip, .to = core.state.cr3});
     window_code_now_ = &window_code_[window];

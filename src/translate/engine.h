@@ -221,6 +221,7 @@ class Engine final : public cpu::NativeEngine,
   void tell(const cpu::MonitorAction& action) const {
     if (core_->observer != nullptr) core_->observer->acted(core_->env.index, core_->state, action);
   }
+  void tell_of_drops();
   void tell_of_fill(uint32_t eip, uint32_t address, paging::AccessKind kind, const paging::FillResult& filled,
                     uint64_t filled_before, bool by_signal) const;
   void count(Trap trap) { ++counters_.traps[static_cast<size_t>(trap)]; }
@@ -255,6 +256,7 @@ class Engine final : public cpu::NativeEngine,
   cpu::Core* core_ = nullptr;  // that run() was called with last
   bool load_pending_ = true;
   bool stepping_ = false;              // to the next boundary, by TF
+  uint64_t drops_told_ = 0;            // of shadow_counters().drops
   bool by_signal_ = false;             // the last way out of translated code began with a fault
   std::optional<uint32_t> slow_site_;  // whose access was not to be had
   bool wraps_ = false;                 // since it was outside the window

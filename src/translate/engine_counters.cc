@@ -1,6 +1,7 @@
 // What a native engine has counted, as rows of the report.
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "translate/engine.h"
 
@@ -39,6 +40,12 @@ constexpr std::array<Named, static_cast<size_t>(Leave::Count)> kLeaves = {{
 
 uint64_t EngineCounters::all_traps() const {
   return std::accumulate(traps.begin(), traps.end(), uint64_t{0});
+}
+
+void Engine::tell_of_drops() {
+  const uint64_t drops = shadow_counters().drops - std::exchange(drops_told_, shadow_counters().drops);
+  if (drops == 0 || core_ == nullptr) return;
+  tell({.kind = cpu::MonitorAction::Kind::ShadowDrop, .eip = core_->state.eip, .pages = drops});
 }
 
 // Fills that do not change anything are none.
