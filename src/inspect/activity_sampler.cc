@@ -89,7 +89,7 @@ ActivitySampler::Snapshot ActivitySampler::snapshot() const {
   return snapshot;
 }
 
-void ActivitySampler::write(std::string text) {
+void ActivitySampler::write(const std::string& text) {
   if (!thread_.joinable()) return write_all(text);
   {
     const std::lock_guard lock(mutex_);

@@ -51,7 +51,7 @@ class ActivitySampler {
   [[nodiscard]] Snapshot snapshot() const;
 
   /// To standard error, as soon as that takes it; without a thread, at once.
-  void write(std::string text);
+  void write(const std::string& text);
 
  private:
   struct Watched {
