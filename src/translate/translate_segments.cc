@@ -17,6 +17,7 @@ void compare_descriptor(UnitBuilder& builder, size_t known) {
   Emitter& out = builder.out();
   for (const unsigned half : {0u, 1u}) {
     out.load(kR10, context_field(known + offsetof(KnownLoad, descriptor)));
+    out.move(kRcx, kR9);  // The guest's: the table may lie where reading it faults.
     out.load(kR10,
              {.space = AddressSpace::Guest, .base = kR10, .displacement = static_cast<int32_t>(4 * half)});
     out.load(kRcx, context_field(known + offsetof(KnownLoad, negated_descriptor) + 4 * half));
