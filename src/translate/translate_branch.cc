@@ -17,12 +17,7 @@ uint32_t target_of(const UnitBuilder& builder) {
 bool load_target(UnitBuilder& builder) {
   const Instruction& i = builder.instruction();
   if (i.is_memory == 0) {
-    const auto pending = static_cast<int32_t>(builder.displacement_of(i.rm));  // ESP may be elsewhere yet.
-    if (pending != 0) {
-      builder.out().load_address(kR8, {.base = host_of(i.rm), .displacement = pending});
-    } else {
-      builder.out().move(kR8, host_of(i.rm));
-    }
+    builder.load_general(kR8, i.rm);
     return true;
   }
   HostMemory memory;

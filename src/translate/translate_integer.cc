@@ -330,15 +330,6 @@ bool read_selector(UnitBuilder& builder) {
   return true;
 }
 
-void load_stack_pointer(UnitBuilder& builder, HostRegister to) {
-  const auto pending = static_cast<int32_t>(builder.displacement_of(x86::kEsp));
-  if (pending == 0) {
-    builder.out().move(to, kGuestStack);
-  } else {
-    builder.out().load_address(to, {.base = kGuestStack, .displacement = pending});
-  }
-}
-
 /// MOV r32, ESP
 bool reads_stack_pointer(const Instruction& i, const Encoding& e) {
   if (i.operation != Operation::Mov || i.operand_size != 4 || i.is_memory != 0 || !e.has_modrm) return false;
@@ -406,7 +397,7 @@ bool emit(UnitBuilder& builder) {
   const std::optional<int32_t> adjustment = stack_adjustment(i, builder.encoding());
   if (adjustment && builder.pending_allowed(*adjustment)) {
     // The flags, beside the way of ESP from one instruction to the next.
-    load_stack_pointer(builder, kR8);
+    builder.load_general(kR8, x86::kEsp);
     const bool done =
         builder.out().instruction({.opcode = 0x81,
                                    .reg = i.operation == Operation::Add ? uint8_t{0} : uint8_t{5},
@@ -419,7 +410,7 @@ bool emit(UnitBuilder& builder) {
   if (reads_stack_pointer(i, builder.encoding())) {
     const unsigned field = builder.encoding().modrm >> 3 & 7;
     const HostRegister to = host_of(field != x86::kEsp ? field : builder.encoding().modrm & 7);
-    load_stack_pointer(builder, to);
+    builder.load_general(to, x86::kEsp);
     return true;
   }
   const bool register_offset = builder.encoding().opcode != 0xba;

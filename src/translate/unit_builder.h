@@ -100,6 +100,12 @@ class UnitBuilder {
   [[nodiscard]] uint32_t displacement_of(uint8_t base) const {
     return base == x86::kEsp ? static_cast<uint32_t>(pending_) : 0;
   }
+  /// `to` = a general register of the guest's; ESP also where it is yet to be put. No flags.
+  void load_general(HostRegister to, uint8_t guest) {
+    const auto pending = static_cast<int32_t>(displacement_of(guest));
+    if (pending == 0) return out_.move(to, host_of(guest));
+    out_.load_address(to, {.base = host_of(guest), .displacement = pending});
+  }
   /// Behind the present instruction. r15 is an address in the window again if r15d has been written.
   void end_instruction();
 

@@ -31,6 +31,15 @@ TEST_P(FoundInLockstep, X87ErrorsDriveFerr) {
   EXPECT_FALSE(ferr_after({0xdb, 0xe2, 0xd9, 0xe8}));
 }
 
+// Where the move of ESP is still pending, its value is not in the register. push (nop; nop; nop; int3); push
+// 0; pop eax; call esp, jmp esp
+TEST_P(FoundInLockstep, BranchesByEsp) {
+  for (const uint8_t modrm : {0xd4, 0xe4}) {
+    const Code code{0x68, 0x90, 0x90, 0x90, 0xcc, 0x6a, 0x00, 0x58, 0xff, modrm};
+    compare(program(code));
+  }
+}
+
 // The manual leaves OF undefined unless the count is 1; guests compare it nevertheless, and so does lockstep.
 TEST_P(FoundInLockstep, OverflowFlagOfRotations) {
   const std::vector<uint8_t> forms[] = {{0xc1, 0xc0}, {0xc1, 0xc8}, {0xc1, 0x06},       {0xc1, 0x0e},
