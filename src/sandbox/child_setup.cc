@@ -86,8 +86,8 @@ bool drop_capabilities() {
 
 /// So that not even a set-user-ID root program would have any (no_new_privs makes that certain).
 void drop_bounding_set() {
-  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
-    ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+  // Who may not drop any (a user without a namespace) has none to gain, either.
+  for (int capability = 0; ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {
   }
 }
 
@@ -198,9 +198,27 @@ void install_filter(const SetupPlan& plan, const Reporter& reporter) {
   reporter.check(reporter.send({SetupMessage::Kind::Listener, {}, 0, -1}, listener), Stage::Filter);
 }
 
-[[noreturn]] void run_program(const SetupPlan& plan, pid_t first_process) {
+/// What the program's process does while the first one mounts.
+void make_network(const SetupPlan& plan, const Reporter& reporter) {
+  if (plan.network_namespace) reporter.check(::unshare(CLONE_NEWNET) == 0, Stage::NetworkNamespace);
+  if (plan.loopback) reporter.check(start_loopback(), Stage::Network);
+}
+
+/// Until the first process has made the file system what it is to be. pivot_root(2) took this process's root
+/// along, but not its working directory.
+void wait_for_mounts(const SetupPlan& plan, const Reporter& reporter, const int (&gate)[2]) {
+  ::close(gate[1]);
+  char byte = 0;
+  if (::read(gate[0], &byte, 1) != 1) ::_exit(1);  // It has said why.
+  if (plan.mounts) reporter.check(::chdir("/") == 0, Stage::Directory);
+}
+
+[[noreturn]] void run_program(const SetupPlan& plan, pid_t first_process, const int (&gate)[2]) {
   Reporter reporter(plan.setup);
   reporter.check(::setsid() >= 0, Stage::Session);
+  drop_bounding_set();
+  make_network(plan, reporter);
+  wait_for_mounts(plan, reporter, gate);
   reporter.check(place_descriptors(plan), Stage::Descriptors);
   reporter.move_to(setup_descriptor(plan.first_reserved));
   if (plan.keyring) {
@@ -209,7 +227,6 @@ void install_filter(const SetupPlan& plan, const Reporter& reporter) {
   limit_resources(plan, reporter);
   reporter.check(plan.working_directory.empty() || ::chdir(plan.working_directory.c_str()) == 0,
                  Stage::Directory);
-  drop_bounding_set();
   if (plan.user) reporter.check(become(*plan.user), Stage::User);
   reporter.check(drop_capabilities(), Stage::Capabilities);
   // After the change of user, which clears it. The parent may have gone in between.
@@ -296,6 +313,13 @@ void enter_cgroups(const SetupPlan& plan, const Reporter& reporter) {
   if (plan.cgroup_namespace) reporter.check(::unshare(CLONE_NEWCGROUP) == 0, Stage::CgroupNamespace);
 }
 
+void make_mounts(const SetupPlan& plan, const Reporter& reporter) {
+  if (!plan.mounts) return;
+  const MountFailure failure = take_mount_steps(*plan.mounts, plan.landlock, plan.landlock_abi);
+  errno = failure.error;
+  reporter.check(failure.error == 0, failure.is_proc ? Stage::Processes : Stage::Mounts, failure.index);
+}
+
 void raise_descriptor_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -317,21 +341,19 @@ void run_first_process(const SetupPlan& plan) {
   reporter.check(::setsid() >= 0, Stage::Session);
   constexpr char kHostName[] = "box";
   if (plan.host_name) reporter.check(::sethostname(kHostName, sizeof kHostName - 1) == 0, Stage::HostName);
-  if (plan.loopback) reporter.check(start_loopback(), Stage::Network);
   if (plan.time_namespace) reporter.check(enter_time_namespace(), Stage::TimeNamespace);
-  if (plan.mounts) {
-    const MountFailure failure = take_mount_steps(*plan.mounts, plan.landlock, plan.landlock_abi);
-    errno = failure.error;
-    reporter.check(failure.error == 0, failure.is_proc ? Stage::Processes : Stage::Mounts, failure.index);
-  }
   if (!plan.own_processes) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const uint64_t child_signal = uint64_t{1} << (SIGCHLD - 1);
   const auto signals = static_cast<int>(
       ::syscall(SYS_signalfd4, -1, &child_signal, sizeof child_signal, SFD_CLOEXEC | SFD_NONBLOCK));
   const auto own = static_cast<pid_t>(::syscall(SYS_getpid));
+  int gate[2];
+  reporter.check(::pipe2(gate, O_CLOEXEC) == 0, Stage::Fork);
   const long program = clone_process(SIGCHLD, nullptr);
-  if (program == 0) run_program(plan, own);
+  if (program == 0) run_program(plan, own, gate);
   reporter.check(program > 0 && signals >= 0, Stage::Fork);
+  make_mounts(plan, reporter);
+  reporter.check(::write(gate[1], "", 1) == 1, Stage::Fork);
   confine_first_process(plan, reporter);
   int kept[] = {plan.status, plan.lifeline, signals};
   std::sort(std::begin(kept), std::end(kept));
@@ -348,6 +370,7 @@ StageText describe(Stage stage) {
     case Stage::CgroupNamespace: return {"cannot make a cgroup namespace", Mechanism::CgroupNamespace};
     case Stage::Session: return {"cannot make a session", std::nullopt};
     case Stage::HostName: return {"cannot set the host name", Mechanism::UtsNamespace};
+    case Stage::NetworkNamespace: return {"cannot make a network namespace", Mechanism::NetworkNamespace};
     case Stage::Network: return {"cannot start the loopback interface", Mechanism::NetworkNamespace};
     case Stage::TimeNamespace: return {"cannot make a time namespace", Mechanism::TimeNamespace};
     case Stage::Mounts: return {"cannot mount", Mechanism::MountNamespace};

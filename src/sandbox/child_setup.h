@@ -3,9 +3,10 @@
 // have any number of threads.
 //
 //   supervisor ──clone(namespaces)──► first process ──clone──► program
-//                                     number 1 of its          limits, Landlock, seccomp, execve
-//                                     namespace: reaps, ends
-//                                     all when one end is gone
+//                                     number 1 of its          network namespace (the two that take longest
+//                                     namespace: mounts,       at once), then limits, Landlock, seccomp,
+//                                     reaps, ends all when     execve
+//                                     one end is gone
 #pragma once
 
 #include <sys/resource.h>
@@ -29,6 +30,7 @@ enum class Stage : uint8_t {
   CgroupNamespace,
   Session,
   HostName,
+  NetworkNamespace,
   Network,
   TimeNamespace,
   Mounts,
@@ -82,6 +84,7 @@ struct SetupPlan {
   bool wait_for_maps = false;
   bool cgroup_namespace = false;
   bool host_name = false;
+  bool network_namespace = false;
   bool loopback = false;
   bool time_namespace = false;
   bool own_processes = false;  ///< The first process is number 1 of a namespace.

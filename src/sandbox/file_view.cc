@@ -8,9 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <cstdlib>
+#include <filesystem>
 #include <map>
-#include <memory>
 
 #include "sandbox/kernel_calls.h"
 
@@ -23,11 +22,70 @@ constexpr const char* kLibraryPaths[] = {"/lib",       "/lib64",         "/usr/l
 /// Files of /dev that give nothing away.
 constexpr const char* kDevices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"};
 
-Result<std::string> real_path(const std::string& path) {
-  const std::unique_ptr<char, decltype(&::free)> resolved(::realpath(path.c_str(), nullptr), ::free);
-  if (!resolved) return std::unexpected(error_from_errno("cannot grant the path", path));
-  return std::string(resolved.get());
-}
+/// Finds real paths, as realpath(3) does, and remembers the symbolic links on the way; asks for each only
+/// once.
+class Resolver {
+ public:
+  Result<std::string> resolve(const std::string& path) {
+    std::string rest = path;
+    if (!path.starts_with('/')) {
+      std::error_code error;
+      rest = std::filesystem::current_path(error).string() + "/" + path;
+    }
+    std::string done;
+    for (unsigned followed = 0; !rest.empty();) {
+      const size_t slash = rest.find('/');
+      const std::string name = rest.substr(0, slash);
+      rest = slash == std::string::npos ? "" : rest.substr(slash + 1);
+      if (name.empty() || name == ".") continue;
+      if (name == "..") {
+        done.resize(done.empty() ? 0 : done.rfind('/'));
+        continue;
+      }
+      std::string next = done + "/" + name;
+      const Answer& answer = ask(next);
+      if (answer.error != 0) return std::unexpected(Error{"cannot grant the path", path, answer.error});
+      if (answer.target.empty()) {
+        done = std::move(next);
+        continue;
+      }
+      constexpr unsigned kMostLinks = 40;  // path_resolution(7)
+      if (++followed > kMostLinks) return std::unexpected(Error{"cannot grant the path", path, ELOOP});
+      if (answer.target.starts_with('/')) done.clear();
+      rest = answer.target + "/" + rest;
+    }
+    return done.empty() ? "/" : done;
+  }
+
+  /// The links that were met, with what they say.
+  [[nodiscard]] std::map<std::string, std::string> links() const {
+    std::map<std::string, std::string> links;
+    for (const auto& [path, answer] : answers_) {
+      if (!answer.target.empty()) links.emplace(path, answer.target);
+    }
+    return links;
+  }
+
+ private:
+  struct Answer {
+    int error = 0;
+    std::string target;  ///< Empty: no link.
+  };
+
+  const Answer& ask(const std::string& path) {
+    const auto [it, added] = answers_.try_emplace(path);
+    if (!added) return it->second;
+    char target[PATH_MAX];
+    const ssize_t size = ::readlink(path.c_str(), target, sizeof target);
+    if (size >= 0) it->second.target.assign(target, static_cast<size_t>(size));
+    // readlink(2): EINVAL says that it is there, and no link.
+    else if (errno != EINVAL)
+      it->second.error = errno;
+    return it->second;
+  }
+
+  std::map<std::string, Answer> answers_;
+};
 
 class Planner {
  public:
@@ -42,7 +100,7 @@ class Planner {
     if (auto bound = bind_all(); !bound) return std::unexpected(bound.error());
     devices();
     if (own_processes_) view_.steps.push_back({MountStep::Kind::Processes, "proc"});
-    for (const auto& [path, target] : links_)
+    for (const auto& [path, target] : resolver_.links())
       view_.steps.push_back({MountStep::Kind::Link, path.substr(1), target});
     for (const auto& [path, grant] : grants_) {
       if (is_beneath(working_directory, path)) view_.working_directory = working_directory;
@@ -61,8 +119,9 @@ class Planner {
       if (auto granted = grant(program_.loader, PathRights::Read, true, "its loader"); !granted)
         return granted;
       for (const char* path : kLibraryPaths) {
-        if (!policy_.has_system_libraries() || ::access(path, F_OK) != 0) continue;
-        if (auto granted = grant(path, PathRights::Read, true, "libraries"); !granted) return granted;
+        if (!policy_.has_system_libraries()) break;
+        const auto granted = grant(path, PathRights::Read, true, "libraries");
+        if (!granted && granted.error().errno_value != ENOENT) return granted;
       }
     }
     for (const PathGrant& named : policy_.paths()) {
@@ -73,8 +132,7 @@ class Planner {
   }
 
   Result<void> grant(const std::string& path, PathRights rights, bool execute, const char* reason) {
-    const std::string resolved = TRY(real_path(path));
-    remember_links(path);
+    const std::string resolved = TRY(resolver_.resolve(path));
     // Named and implicit at once: both rights.
     const auto [it, added] = grants_.try_emplace(resolved, PathGrant{resolved, rights, execute, reason});
     if (added) return {};
@@ -82,26 +140,6 @@ class Planner {
     it->second.execute |= execute;
     if (*reason == '\0') it->second.reason.clear();
     return {};
-  }
-
-  /// The symbolic links on the way: /lib64 stays a link to usr/lib64.
-  void remember_links(const std::string& path) {
-    if (!path.starts_with('/')) return;
-    for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-      const std::string prefix = path.substr(0, end);
-      char target[PATH_MAX];
-      const ssize_t size = ::readlink(prefix.c_str(), target, sizeof target);
-      if (size > 0 && static_cast<size_t>(size) < sizeof target) {
-        // What is behind the first link lies under its real name; a link there is remembered in its turn.
-        const std::string text(target, static_cast<size_t>(size));
-        if (!links_.try_emplace(prefix, text).second) return;
-        const std::string rest = end == std::string::npos ? "" : path.substr(end);
-        const std::string base = text.starts_with('/') ? "" : prefix.substr(0, prefix.rfind('/')) + "/";
-        if (text.find("..") == std::string::npos) remember_links(base + text + rest);
-        return;
-      }
-      if (end == std::string::npos) return;
-    }
   }
 
   Result<void> bind_all() {
@@ -174,7 +212,7 @@ class Planner {
   const ProgramFile& program_;
   bool own_processes_;
   std::map<std::string, PathGrant> grants_;
-  std::map<std::string, std::string> links_;
+  Resolver resolver_;  ///< /lib64 stays a link to usr/lib64.
   FileView view_;
 };
 

@@ -1,5 +1,5 @@
-// A policy's system-call filter, compiled by libseccomp before any child exists, so that installing it is one
-// system call. See docs/sandbox.md, "System calls".
+// A policy's system-call filter, made before any child exists, so that installing it is one system call. See
+// docs/sandbox.md, "System calls".
 #pragma once
 
 #include <linux/filter.h>
@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "base/result.h"
+#include "sandbox/filter_code.h"
 #include "sandbox/system_calls.h"
 
 namespace vitrine::sandbox {
@@ -36,9 +36,13 @@ struct FilterSpec {
   return uint32_t{1} << static_cast<unsigned>(right);
 }
 
+/// What the filter says, before it is code.
+[[nodiscard]] std::vector<FilterRule> filter_rules(const FilterSpec& spec);
+[[nodiscard]] FilterActions filter_actions(DeniedCall denied);
+
 class Filter {
  public:
-  [[nodiscard]] static Result<Filter> compile(const FilterSpec& spec);
+  [[nodiscard]] static Filter make(const FilterSpec& spec);
 
   [[nodiscard]] const std::vector<sock_filter>& code() const { return code_; }
   /// Puts a process's number where the filter has a place for it. Async-signal-safe: in a child, on its own

@@ -190,8 +190,8 @@ Result<Explanation> Launch::explain() {
   return Explanation{program_.path, std::move(view_.grants), std::move(assurances_)};
 }
 
-Result<void> Launch::make_filter() {
-  if (!has(Mechanism::SeccompFilter)) return {};
+void Launch::make_filter() {
+  if (!has(Mechanism::SeccompFilter)) return;
   FilterSpec spec;
   spec.rights = state_->rights;
   plan_.listener = has(Mechanism::SeccompNotification);
@@ -200,9 +200,8 @@ Result<void> Launch::make_filter() {
   spec.largest_mapping = policy_.limits().memory;
   spec.program_descriptor = program_descriptor(plan_.first_reserved);
   spec.tell_paths = policy_.records_paths() && plan_.listener;
-  filter_ = TRY(Filter::compile(spec));
+  filter_ = Filter::make(spec);
   plan_.filter = &filter_;
-  return {};
 }
 
 Result<void> Launch::make_landlock() {
@@ -296,6 +295,7 @@ void Launch::fill_plan() {
   plan_.wait_for_maps = uses_user_namespace();
   plan_.cgroup_namespace = has(Mechanism::CgroupNamespace);
   plan_.host_name = has(Mechanism::UtsNamespace);
+  plan_.network_namespace = has(Mechanism::NetworkNamespace);
   plan_.loopback = policy_.may_use_loopback();
   plan_.time_namespace = has(Mechanism::TimeNamespace);
   plan_.own_processes = state_->own_processes = has(Mechanism::PidNamespace);
@@ -314,7 +314,6 @@ unsigned long Launch::clone_flags() const {
   if (uses_user_namespace()) flags |= CLONE_NEWUSER;
   for (const auto& [mechanism, flag] :
        {std::pair{Mechanism::MountNamespace, CLONE_NEWNS}, std::pair{Mechanism::PidNamespace, CLONE_NEWPID},
-        std::pair{Mechanism::NetworkNamespace, CLONE_NEWNET},
         std::pair{Mechanism::IpcNamespace, CLONE_NEWIPC}, std::pair{Mechanism::UtsNamespace, CLONE_NEWUTS}}) {
     if (has(mechanism)) flags |= static_cast<unsigned long>(flag);
   }
@@ -413,10 +412,10 @@ Result<std::unique_ptr<Child::State>> Launch::start() {
   state_->policy = policy_;
   state_->rights = rights();
   plan_.first_reserved = static_cast<int>(policy_.limits().open_files);
-  for (const auto step :
-       {&Launch::make_cgroup, &Launch::make_landlock, &Launch::make_filter, &Launch::make_descriptors}) {
+  for (const auto step : {&Launch::make_cgroup, &Launch::make_landlock, &Launch::make_descriptors}) {
     if (auto made = (this->*step)(); !made) return std::unexpected(made.error());
   }
+  make_filter();
   make_limits();
   fill_plan();
   state_->started = std::chrono::steady_clock::now();

@@ -29,7 +29,7 @@ class Launch {
   [[nodiscard]] bool uses_user_namespace() const;
   [[nodiscard]] uint32_t rights() const;
   [[nodiscard]] unsigned long clone_flags() const;
-  Result<void> make_filter();
+  void make_filter();
   Result<void> make_landlock();
   Result<void> make_cgroup();
   Result<void> make_descriptors();

@@ -66,8 +66,8 @@ Result<Outcome> Supervisor::run() {
   if (state_.pid < 0 || state_.reaped) return std::unexpected(Error{"the box was waited for already", ""});
   watch();
   outcome_.usage.wall_time = since_start();
-  // While it lives, its control group does, too.
-  measure();
+  // Whoever is left at the end has used something, too.
+  if (state_.policy.limits().processes > 1 || !ended_) measure();
   reap();
   drain_output();
   judge();
