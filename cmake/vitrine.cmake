@@ -34,6 +34,27 @@ if(VITRINE_FUZZ)
   target_link_options(vitrine_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# fmt without its shared library: src/base/fmt_library.cc is the rest of it.
+add_library(vitrine_fmt INTERFACE)
+target_compile_definitions(vitrine_fmt INTERFACE $<TARGET_PROPERTY:fmt::fmt,INTERFACE_COMPILE_DEFINITIONS>)
+target_include_directories(vitrine_fmt SYSTEM INTERFACE $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)
+
+# `vitrine_static(variable name…)`: the static library of each name where there is one, otherwise the name. A shared
+# library costs each start of the program about 0.15 ms.
+function(vitrine_static variable)
+  set(libraries)
+  foreach(name ${ARGN})
+    find_library(VITRINE_STATIC_${name} lib${name}.a)
+    mark_as_advanced(VITRINE_STATIC_${name})
+    if(VITRINE_STATIC_${name})
+      list(APPEND libraries ${VITRINE_STATIC_${name}})
+    else()
+      list(APPEND libraries ${name})
+    endif()
+  endforeach()
+  set(${variable} ${libraries} PARENT_SCOPE)
+endfunction()
+
 # All unit test programs, without anything else that is built (scripts/check-sanitizers).
 add_custom_target(unit_tests)
 
@@ -47,10 +68,10 @@ function(vitrine_library name)
 
   if(sources)
     add_library(vitrine_${name} STATIC ${sources})
-    target_link_libraries(vitrine_${name} PUBLIC vitrine_options fmt::fmt ${ARG_DEPENDS} ${ARG_LINK})
+    target_link_libraries(vitrine_${name} PUBLIC vitrine_options vitrine_fmt ${ARG_DEPENDS} ${ARG_LINK})
   else()
     add_library(vitrine_${name} INTERFACE)
-    target_link_libraries(vitrine_${name} INTERFACE vitrine_options fmt::fmt ${ARG_DEPENDS} ${ARG_LINK})
+    target_link_libraries(vitrine_${name} INTERFACE vitrine_options vitrine_fmt ${ARG_DEPENDS} ${ARG_LINK})
   endif()
 
   if(tests AND BUILD_TESTING)

@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/token_argument.h"
 #include "sandbox/child.h"
+#include "sandbox/file_view.h"
 
 namespace vitrine::cli {
 namespace {
@@ -60,6 +61,28 @@ Result<Descriptor> open_wanted(const BoxDescriptor& wanted) {
       error_from_errno(fmt::format("cannot open for descriptor {}", wanted.number), wanted.path));
 }
 
+/// The directories that the policy points to.
+Result<std::vector<Descriptor>> open_directories(const BoxOptions& options, sandbox::Policy& policy) {
+  using enum capability::Right;
+  std::vector<Descriptor> opened;
+  for (const BoxDirectory& directory : options.directories) {
+    capability::Rights rights = Read | Lookup | List | Handle;
+    if (options.exec) rights = rights | Execute;
+    if (directory.writable) rights = rights | Write | Create | Remove;
+    auto redeemed = redeem_argument(directory.token, rights);
+    if (!redeemed) {
+      // A token is a secret: the place says which it is.
+      return std::unexpected(
+          Error{fmt::format("cannot grant a directory by token, --{}", directory.writable ? "rw" : "ro"),
+                directory.place, 0, redeemed.error().message()});
+    }
+    opened.push_back(std::move(*redeemed).release());
+    policy.directory(opened.back().get(), directory.place,
+                     directory.writable ? sandbox::PathRights::ReadWrite : sandbox::PathRights::Read);
+  }
+  return opened;
+}
+
 /// The descriptors that the request points to.
 Result<std::vector<Descriptor>> open_descriptors(const BoxOptions& options, sandbox::SpawnRequest& request) {
   std::vector<Descriptor> opened;
@@ -82,6 +105,9 @@ Result<std::vector<Descriptor>> open_descriptors(const BoxOptions& options, sand
 }
 
 Result<std::string> present_directory(const BoxOptions& options) {
+  for (const BoxDirectory& directory : options.directories) {
+    if (sandbox::is_beneath(options.working_directory, directory.place)) return options.working_directory;
+  }
   std::error_code error;
   const std::filesystem::path path = options.working_directory.empty()
                                          ? std::filesystem::current_path(error)
@@ -134,18 +160,19 @@ Result<void> write_report(const BoxOptions& options, const std::string& text) {
   return {};
 }
 
-Result<int> explain(const BoxOptions& options, const sandbox::SpawnRequest& request) {
-  const auto explanation = TRY(sandbox::Child::explain(policy_from(options), request));
+Result<int> explain(const BoxOptions& options, const sandbox::Policy& policy,
+                    const sandbox::SpawnRequest& request) {
+  const auto explanation = TRY(sandbox::Child::explain(policy, request));
   fmt::print("{}", options.report == ReportFormat::Json ? json_explanation(explanation)
                                                         : text_explanation(options, explanation));
   return kSuccess;
 }
 
-Result<void> report(const BoxOptions& options, const sandbox::SpawnRequest& request,
-                    const sandbox::Outcome& outcome) {
+Result<void> report(const BoxOptions& options, const sandbox::Policy& policy,
+                    const sandbox::SpawnRequest& request, const sandbox::Outcome& outcome) {
   std::string text;
   if (options.learn) {
-    const auto explanation = TRY(sandbox::Child::explain(policy_from(options), request));
+    const auto explanation = TRY(sandbox::Child::explain(policy, request));
     text = learned_options(options, outcome, explanation.grants, request.working_directory);
   } else if (options.report == ReportFormat::Json) {
     text = json_report(outcome);
@@ -162,18 +189,21 @@ Result<int> run(const BoxOptions& options) {
                                 .environment = environment_from(options),
                                 .working_directory = TRY(present_directory(options)),
                                 .without = options.disabled};
-  if (options.explain) return explain(options, request);
+  sandbox::Policy policy = policy_from(options);
+  const std::vector<Descriptor> directories = TRY(open_directories(options, policy));
+  if (options.explain) return explain(options, policy, request);
   // Held until the child has its copies.
   std::vector<Descriptor> opened = TRY(open_descriptors(options, request));
   EndOnSignal end_on_signal;
-  auto child = TRY(sandbox::Child::spawn(policy_from(options), request));
+  auto child = TRY(sandbox::Child::spawn(policy, request));
   opened.clear();
   end_on_signal.watch(child);
   const auto waited = child.wait();
   end_on_signal.stop();
   if (!waited) return std::unexpected(waited.error());
   const sandbox::Outcome& outcome = *waited;
-  if (auto reported = report(options, request, outcome); !reported) return std::unexpected(reported.error());
+  if (auto reported = report(options, policy, request, outcome); !reported)
+    return std::unexpected(reported.error());
   return static_cast<int>(verdict_of(outcome));
 }
 

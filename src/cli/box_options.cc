@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "cli/suggestion.h"
+#include "cli/token_argument.h"
 
 namespace vitrine::cli {
 namespace {
@@ -91,6 +92,27 @@ Result<void> option_fd(BoxOptions& options, std::string_view argument) {
                         std::string(argument.substr(equals + 1, colon - equals - 1)), flags);
 }
 
+/// PATH, or PLACE=token:TOKEN.
+Result<void> option_path(BoxOptions& options, std::string_view argument, bool writable) {
+  const std::string_view option = writable ? "rw" : "ro";
+  if (is_token_argument(argument)) {
+    return std::unexpected(Error{fmt::format("--{}: a directory by token has no name in the box", option), "",
+                                 0, fmt::format("--{} /PLACE=token:… gives it one", option)});
+  }
+  const size_t equals = argument.find('=');
+  if (equals == std::string_view::npos || !is_token_argument(argument.substr(equals + 1))) {
+    (writable ? options.writable : options.readable).emplace_back(argument);
+    return {};
+  }
+  const std::string_view place = argument.substr(0, equals);
+  if (!place.starts_with('/')) {
+    return std::unexpected(Error{fmt::format("--{}: the place in the box is an absolute path, not", option),
+                                 std::string(place)});
+  }
+  options.directories.push_back({std::string(place), std::string(argument.substr(equals + 1)), writable});
+  return {};
+}
+
 Result<void> option_net(BoxOptions& options, std::string_view argument) {
   if (argument != "none" && argument != "loopback")
     return std::unexpected(bad_argument("net", argument, "none or loopback"));
@@ -140,14 +162,11 @@ Result<sandbox::Guarantee> parse_guarantee(std::string_view option, std::string_
 }
 
 constexpr BoxOption kOptions[] = {
-    {"ro", "PATH", Files, "may read what is at or beneath PATH",
-     [](BoxOptions& o, std::string_view a) -> Result<void> {
-       return o.readable.emplace_back(a), Result<void>{};
-     }},
-    {"rw", "PATH", Files, "may also change it",
-     [](BoxOptions& o, std::string_view a) -> Result<void> {
-       return o.writable.emplace_back(a), Result<void>{};
-     }},
+    {"ro", "PATH", Files,
+     "may read what is at or beneath PATH; PLACE=token:TOKEN: a directory by token, at PLACE",
+     [](BoxOptions& o, std::string_view a) { return option_path(o, a, false); }},
+    {"rw", "PATH", Files, "may also change it; by token, too",
+     [](BoxOptions& o, std::string_view a) { return option_path(o, a, true); }},
     {"tmp", "SIZE", Files, "a /tmp of its own, in memory, of at most SIZE",
      [](BoxOptions& o, std::string_view a) -> Result<void> {
        return o.temporary = TRY(parse_size("tmp", a)), Result<void>{};

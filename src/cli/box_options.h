@@ -21,6 +21,13 @@ struct BoxDescriptor {
   int flags = 0;  ///< open(2)
 };
 
+/// A directory by token, at a place in the box.
+struct BoxDirectory {
+  std::string place;
+  std::string token;  ///< "token:…"
+  bool writable = false;
+};
+
 enum class ReportFormat : uint8_t { None, Text, Json };
 
 struct BoxOptions {
@@ -30,6 +37,7 @@ struct BoxOptions {
 
   std::vector<std::string> readable;
   std::vector<std::string> writable;
+  std::vector<BoxDirectory> directories;
   std::optional<uint64_t> temporary;
   bool bare = false;  ///< No library directories.
   std::vector<BoxDescriptor> descriptors;

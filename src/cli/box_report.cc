@@ -215,11 +215,13 @@ std::string json_failure(const Error& error) {
 std::string text_explanation(const BoxOptions& options, const sandbox::Explanation& explanation) {
   std::string text = fmt::format("program: {}\nfiles:\n", explanation.program);
   for (const sandbox::PathGrant& grant : explanation.grants) {
-    text +=
-        fmt::format("  {:<10} {}{}\n",
-                    fmt::format("{}{}", grant.rights == sandbox::PathRights::Read ? "read" : "read,write",
-                                grant.execute ? ",exec" : ""),
-                    grant.path, grant.reason.empty() ? "" : fmt::format("  ({}, not named)", grant.reason));
+    text += fmt::format("  {:<10} {}{}\n",
+                        fmt::format("{}{}", grant.rights == sandbox::PathRights::Read ? "read" : "read,write",
+                                    grant.execute ? ",exec" : ""),
+                        grant.path,
+                        grant.directory >= 0   ? "  (a directory by token)"
+                        : grant.reason.empty() ? ""
+                                               : fmt::format("  ({}, not named)", grant.reason));
   }
   text += "  /dev/null, zero, full, random, urandom\n";
   if (options.temporary) text += fmt::format("  read,write /tmp, its own, {} bytes\n", *options.temporary);

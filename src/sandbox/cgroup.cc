@@ -15,14 +15,6 @@
 namespace vitrine::sandbox {
 namespace {
 
-/// Where groups can be made. Empty: nowhere.
-struct Places {
-  std::string unified;
-  std::string unified_parent;
-  std::string memory;     ///< Version 1.
-  std::string processes;  ///< Version 1.
-};
-
 bool has_word(std::string_view list, std::string_view word, char separator) {
   while (!list.empty()) {
     const size_t end = list.find(separator);
@@ -73,12 +65,6 @@ std::string parent_of(const std::string& path) {
   return path.substr(0, path.rfind('/'));
 }
 
-Places find_places() {
-  Places places{own_directory(""), {}, own_directory("memory"), own_directory("pids")};
-  if (!places.unified.empty() && own_group("") != "/") places.unified_parent = parent_of(places.unified);
-  return places;
-}
-
 std::optional<std::string> read_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -120,7 +106,7 @@ bool passes_controller(const std::string& directory, std::string_view controller
 }
 
 /// The group of version 2 below which a controller works: our own, or its parent if that is ours, too.
-std::string unified_place(const Places& places, std::string_view controller) {
+std::string unified_place(const CgroupPlaces& places, std::string_view controller) {
   for (const std::string& directory : {places.unified, places.unified_parent}) {
     if (directory.empty() || ::access(directory.c_str(), W_OK) != 0) continue;
     if (controller.empty() || passes_controller(directory, controller)) return directory;
@@ -152,6 +138,12 @@ ProbeOutcome outcome_of(const CgroupLimits& limits) {
 
 }  // namespace
 
+CgroupPlaces find_cgroup_places() {
+  CgroupPlaces places{own_directory(""), {}, own_directory("memory"), own_directory("pids")};
+  if (!places.unified.empty() && own_group("") != "/") places.unified_parent = parent_of(places.unified);
+  return places;
+}
+
 CgroupSupport probe_cgroups() {
   constexpr uint64_t kProbeMemory = uint64_t{64} << 20;
   constexpr uint64_t kProbeProcesses = 64;
@@ -177,8 +169,7 @@ Result<const Cgroup::Group*> Cgroup::add(const std::string& parent) {
   return std::unexpected(Error{"cannot make a control group in", parent});
 }
 
-Result<Cgroup> Cgroup::create(const CgroupLimits& limits) {
-  const Places places = find_places();
+Result<Cgroup> Cgroup::create(const CgroupLimits& limits, const CgroupPlaces& places) {
   Cgroup cgroup;
   cgroup.groups_.reserve(3);
   // One group of version 2 for everything that it can do; version 1 for the rest.

@@ -23,6 +23,16 @@ struct CgroupSupport {
 /// Tries by making and removing groups.
 [[nodiscard]] CgroupSupport probe_cgroups();
 
+/// Directories in which groups can be made. Empty: nowhere.
+struct CgroupPlaces {
+  std::string unified;         ///< Version 2: our own group.
+  std::string unified_parent;  ///< What it is in, if that is not the root.
+  std::string memory;          ///< Version 1.
+  std::string processes;       ///< Version 1.
+};
+/// This process's, by proc_pid_cgroup(5) and proc_pid_mountinfo(5).
+[[nodiscard]] CgroupPlaces find_cgroup_places();
+
 struct CgroupLimits {
   std::optional<uint64_t> memory;     ///< Bytes. Asking for it fails where there is no memory controller.
   std::optional<uint64_t> processes;  ///< Processes and threads.
@@ -39,7 +49,8 @@ class Cgroup {
   Cgroup& operator=(const Cgroup&) = delete;
   ~Cgroup();
 
-  [[nodiscard]] static Result<Cgroup> create(const CgroupLimits& limits);
+  [[nodiscard]] static Result<Cgroup> create(const CgroupLimits& limits,
+                                             const CgroupPlaces& places = find_cgroup_places());
 
   /// A process that writes "0" to each of these moves itself in.
   [[nodiscard]] std::vector<int> entrances() const;

@@ -125,9 +125,27 @@ class Planner {
       }
     }
     for (const PathGrant& named : policy_.paths()) {
+      if (named.directory >= 0) continue;
       if (auto granted = grant(named.path, named.rights, policy_.may_start_programs(), ""); !granted)
         return granted;
     }
+    for (const PathGrant& named : policy_.paths()) {
+      if (named.directory < 0) continue;
+      if (auto placed = place(named); !placed) return placed;
+    }
+    return {};
+  }
+
+  /// An open directory, at a place that no other grant has.
+  Result<void> place(PathGrant grant) {
+    const std::filesystem::path normal = std::filesystem::path(grant.path).lexically_normal();
+    if (!normal.is_absolute() || normal != grant.path || !normal.has_filename()) {
+      return std::unexpected(
+          Error{"not a place for a directory in the box:", grant.path, 0, "an absolute path such as /data"});
+    }
+    grant.execute = policy_.may_start_programs();
+    if (!grants_.try_emplace(grant.path, grant).second)
+      return std::unexpected(Error{"two grants have the place", grant.path});
     return {};
   }
 
@@ -148,7 +166,9 @@ class Planner {
       uint64_t attributes = kMountNoSetuid | kMountNoDevices;
       if (grant.rights == PathRights::Read) attributes |= kMountReadOnly;
       if (!grant.execute) attributes |= kMountNoExec;
-      if (auto bound = bind(grant.path, attributes); !bound) return bound;
+      const auto bound =
+          grant.directory < 0 ? bind(grant.path, attributes) : bind_directory(grant, attributes);
+      if (!bound) return bound;
     }
     return {};
   }
@@ -160,7 +180,8 @@ class Planner {
       if (&outer == &inner || !is_beneath(inner.path, outer.path)) continue;
       if (nearest == nullptr || outer.path.size() > nearest->path.size()) nearest = &outer;
     }
-    return nearest != nullptr && nearest->rights == inner.rights && nearest->execute == inner.execute;
+    return nearest != nullptr && nearest->directory < 0 && inner.directory < 0 &&
+           nearest->rights == inner.rights && nearest->execute == inner.execute;
   }
 
   Result<void> bind(const std::string& path, uint64_t attributes) {
@@ -169,13 +190,40 @@ class Planner {
       return std::unexpected(error_from_errno("cannot grant the path", path));
     if (path == "/")
       return std::unexpected(Error{"cannot grant the path", "/", 0, "name the directories in it"});
-    MountStep step{MountStep::Kind::Bind, path.substr(1), path};
+    add_bind(path, path, status, attributes);
+    return {};
+  }
+
+  /// A mount is made of a name: the descriptor's, which must still lead to it when the child opens it.
+  Result<void> bind_directory(const PathGrant& grant, uint64_t attributes) {
+    struct stat status {};
+    if (::fstat(grant.directory, &status) != 0 || !S_ISDIR(status.st_mode)) {
+      return std::unexpected(Error{"not an open directory, for the place", grant.path, ENOTDIR});
+    }
+    const std::string link = fmt::format("/proc/self/fd/{}", grant.directory);
+    char source[PATH_MAX];
+    const ssize_t size = ::readlink(link.c_str(), source, sizeof source);
+    if (size <= 0 || static_cast<size_t>(size) == sizeof source)
+      return std::unexpected(error_from_errno("cannot find the directory for", grant.path));
+    const std::string path(source, static_cast<size_t>(size));
+    struct stat named {};
+    if (::stat(path.c_str(), &named) != 0 || named.st_dev != status.st_dev || named.st_ino != status.st_ino) {
+      return std::unexpected(Error{"the directory cannot be reached by its path, to be mounted at",
+                                   grant.path, errno == 0 ? ESTALE : errno,
+                                   "this user must be allowed to reach it"});
+    }
+    add_bind(grant.path, path, status, attributes);
+    return {};
+  }
+
+  void add_bind(const std::string& target, const std::string& source, const struct stat& status,
+                uint64_t attributes) {
+    MountStep step{MountStep::Kind::Bind, target.substr(1), source};
     step.attributes = attributes;
     step.is_directory = S_ISDIR(status.st_mode);
     step.device = status.st_dev;
     step.inode = status.st_ino;
     view_.steps.push_back(std::move(step));
-    return {};
   }
 
   void devices() {
@@ -223,15 +271,21 @@ PathAccess access_of(const PathGrant& grant) {
   return grant.execute ? PathAccess::ReadExecute : PathAccess::Read;
 }
 
-Result<void> add_rule(const LandlockRuleset& ruleset, int abi, const std::string& path, PathAccess access) {
-  const Descriptor file(::open(path.c_str(), O_PATH | O_CLOEXEC));
+Result<void> add_rule(const LandlockRuleset& ruleset, int abi, const std::string& path, int descriptor,
+                      PathAccess access) {
   struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0)
+  if (::fstat(descriptor, &status) != 0)
     return std::unexpected(error_from_errno("cannot grant the path", path));
-  if (LandlockRuleset::allow(ruleset.get(), abi, file.get(), S_ISDIR(status.st_mode), access) != 0) {
+  if (LandlockRuleset::allow(ruleset.get(), abi, descriptor, S_ISDIR(status.st_mode), access) != 0) {
     return std::unexpected(error_from_errno("cannot make a Landlock rule for", path));
   }
   return {};
+}
+
+Result<void> add_rule(const LandlockRuleset& ruleset, int abi, const std::string& path, PathAccess access) {
+  const Descriptor file(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  if (!file) return std::unexpected(error_from_errno("cannot grant the path", path));
+  return add_rule(ruleset, abi, path, file.get(), access);
 }
 
 }  // namespace
@@ -247,7 +301,10 @@ Result<FileView> plan_file_view(const Policy& policy, const ProgramFile& program
 
 Result<void> add_landlock_rules(const LandlockRuleset& ruleset, int abi, const FileView& view) {
   for (const PathGrant& grant : view.grants) {
-    if (auto added = add_rule(ruleset, abi, grant.path, access_of(grant)); !added) return added;
+    const auto added = grant.directory < 0
+                           ? add_rule(ruleset, abi, grant.path, access_of(grant))
+                           : add_rule(ruleset, abi, grant.path, grant.directory, access_of(grant));
+    if (!added) return added;
   }
   for (const char* path : kDevices) {
     if (::access(path, F_OK) != 0) continue;

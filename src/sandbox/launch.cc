@@ -159,6 +159,12 @@ Result<void> Launch::prepare() {
   if (!has(Mechanism::MountNamespace)) {
     if (auto possible = refuse_read_only_within_writable(); !possible) return possible;
   }
+  const bool places =
+      std::ranges::any_of(policy_.paths(), [](const auto& grant) { return grant.directory >= 0; });
+  if (places && !has(Mechanism::MountNamespace)) {
+    return std::unexpected(Error{"this host cannot give a directory another place in the box", "", 0,
+                                 features_[Mechanism::MountNamespace].detail});
+  }
   if (policy_.temporary_bytes() && !has(Mechanism::MountNamespace)) {
     return std::unexpected(Error{"this host cannot give temporary files of their own", "", 0,
                                  features_[Mechanism::MountNamespace].detail});

@@ -14,6 +14,11 @@ Policy& Policy::read_and_write(std::string path) {
   return *this;
 }
 
+Policy& Policy::directory(int descriptor, std::string place, PathRights rights) {
+  paths_.push_back({std::move(place), rights, false, "", descriptor});
+  return *this;
+}
+
 Policy& Policy::temporary_files(uint64_t bytes) {
   temporary_bytes_ = bytes;
   return *this;

@@ -42,6 +42,8 @@ struct PathGrant {
   PathRights rights = PathRights::Read;
   bool execute = false;  ///< Files beneath it may be executed, and mapped executable.
   std::string reason;    ///< Empty: somebody named it. Otherwise why it is granted: "the program's loader".
+  /// At `path` is this open directory, whatever its name outside; -1: what has that name outside.
+  int directory = -1;
 };
 
 struct Limits {
@@ -78,6 +80,10 @@ class Policy {
   /// May also change what is beneath `path`. Costs: whoever reads those files afterwards reads what an
   /// untrusted program wrote. Nothing there can be executed unless it may start programs.
   Policy& read_and_write(std::string path);
+  /// The same for an open directory (a capability, say) that is at `place` in the box, an absolute path;
+  /// rights as above. The descriptor stays the caller's, open until the start. Needs a mount namespace, and
+  /// that the directory's own path can be reached by the caller.
+  Policy& directory(int descriptor, std::string place, PathRights rights);
   /// A /tmp of its own of at most `bytes`, gone with it. Costs: that much memory. Needs a mount namespace.
   Policy& temporary_files(uint64_t bytes);
   /// A dynamically linked program may read the system's library directories (default) or only what is named:

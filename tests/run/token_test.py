@@ -131,6 +131,62 @@ class Tokens(harness.TestCase):
         self.assertNotEqual(result.returncode, 0)
         self.assertIn("has not the rights 'write", result.stderr)
 
+    def box(self, *options):
+        return subprocess.run([harness.options.program, "box", *map(str, options)], env=self.environment, capture_output=True,
+                              text=True, timeout=harness.TIMEOUT)
+
+    def test_a_box_has_a_directory_by_token(self):
+        server = self.serve()
+        films = self.scratch / "films"
+        films.mkdir()
+        films.chmod(0o777)
+        (films / "film").write_text("film\n")
+        every = "lookup,list,read,write,create,remove,handle"
+        writable = self.token("mint", "--rights", every, films)
+        token = self.token("narrow", "--rights", "lookup,list,read,handle", writable)
+        can_place = self.box("--explain", "--require", "files", "--ro", f"/data=token:{token}", "--", "cat")
+        if "another place in the box" in can_place.stderr:
+            self.skipTest(can_place.stderr)
+        self.assertIn("/data  (a directory by token)", can_place.stdout)
+        read = self.box("--ro", f"/data=token:{token}", "--", "cat", "/data/film")
+        self.assertEqual((read.returncode, read.stdout), (0, "film\n"), read.stderr)
+        # It has its place, not its name; nothing beside it; and may be where the program starts.
+        self.assertNotEqual(self.box("--ro", f"/data=token:{token}", "--", "cat", films / "film").returncode, 0)
+        self.assertNotEqual(self.box("--ro", f"/data=token:{token}", "--", "cat", "/data/../file").returncode, 0)
+        self.assertEqual(self.box("--ro", f"/data=token:{token}", "--dir", "/data", "--", "cat", "film").stdout, "film\n")
+        # Read-only is read-only, with a token that could do more as well.
+        for each in (token, writable):
+            self.assertNotEqual(self.box("--ro", f"/data=token:{each}", "--", "cp", "/data/film", "/data/copy").returncode, 0)
+        self.assertFalse((films / "copy").exists())
+        self.assertEqual(self.box("--rw", f"/data=token:{writable}", "--", "cp", "/data/film", "/data/copy").returncode, 0)
+        self.assertEqual((films / "copy").read_text(), "film\n")
+
+        # What a token does not give is refused, and the message does not show the token.
+        def refused(says, *options):
+            result = self.box(*options, "--", "cat")
+            self.assertIn(result.returncode, (1, 2))
+            self.assertIn(says, result.stderr)
+            for secret in (token, writable, file):
+                self.assertNotIn(secret, result.stderr)
+        file = self.token("mint", self.file)
+        refused("has not the rights 'write,create,remove'", "--rw", f"/data=token:{token}")
+        refused("has not the rights", "--ro", f"/data=token:{file}")
+        refused("has not the rights 'handle'",
+                "--ro", f"/data=token:{self.token('narrow', '--rights', 'lookup,list,read', token)}")
+        refused("two grants have the place", "--ro", f"/data=token:{token}", "--ro", f"/data=token:{token}")
+        refused("not a place", "--ro", f"/data/../x=token:{token}")
+        refused("no name in the box", "--ro", f"token:{token}")
+        refused("an absolute path", "--ro", f"data=token:{token}")
+        refused("another place in the box", "--disable", "mount-namespace", "--ro", f"/data=token:{token}")
+        short = self.token("narrow", "--expires", 1, token)
+        harness.wait_until(lambda: len(json.loads(self.token("list", "--json"))) == 4)
+        refused("no such token", "--ro", f"/data=token:{short}")
+        self.token("revoke", "--number", 1)
+        refused("no such token", "--ro", f"/data=token:{token}")
+        server.terminate()
+        server.wait()
+        refused("token service", "--ro", f"/data=token:{token}")
+
     def test_others_redeem_but_do_not_mint_or_list(self):
         if os.geteuid() != 0:
             self.skipTest("another user can be had as root only")
