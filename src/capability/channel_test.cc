@@ -8,11 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <thread>
 
 #include "capability/process.h"
 #include "capability/scratch_directory_for_test.h"
+#include "capability/send_raw_for_test.h"
 #include "capability/shared_memory.h"
 
 namespace vitrine::capability {
@@ -32,32 +32,13 @@ Capability reader_of(const std::string& path) {
   return *std::move(adopted);
 }
 
-/// Sends bytes and descriptors as they are, whatever the rules are.
-void send_raw(int socket, std::string bytes, const std::vector<int>& descriptors) {
-  iovec part{bytes.data(), bytes.size()};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  std::vector<char> control(CMSG_SPACE(descriptors.size() * sizeof(int)));
-  if (!descriptors.empty()) {
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    cmsghdr* item = CMSG_FIRSTHDR(&header);
-    item->cmsg_level = SOL_SOCKET;
-    item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(item), descriptors.data(), descriptors.size() * sizeof(int));
-  }
-  ASSERT_GE(::sendmsg(socket, &header, MSG_NOSIGNAL), 0);
-}
-
 class ChannelTest : public ::testing::Test {
  protected:
   ChannelTest() : ends_(*Channel::pair()), file_(reader_of(scratch_.file("file", "contents"))) {}
 
   void expect_refused(std::string bytes, const std::vector<int>& descriptors, const char* why) {
     const size_t before = open_descriptors();
-    send_raw(ends_.first.descriptor(), std::move(bytes), descriptors);
+    ASSERT_TRUE(send_raw(ends_.first.descriptor(), std::move(bytes), descriptors));
     const auto received = ends_.second.receive();
     ASSERT_FALSE(received) << why;
     EXPECT_NE(received.error().message().find(why), std::string::npos) << received.error().message();
@@ -119,7 +100,7 @@ TEST_F(ChannelTest, RefusesWhatDoesNotMatch) {
 
 TEST_F(ChannelTest, TakesAnEmptyPacketForTheEnd) {
   const size_t before = open_descriptors();
-  send_raw(ends_.first.descriptor(), "", {file_.descriptor()});
+  ASSERT_TRUE(send_raw(ends_.first.descriptor(), "", {file_.descriptor()}));
   const auto received = ends_.second.receive();
   ASSERT_TRUE(received);
   EXPECT_FALSE(*received);

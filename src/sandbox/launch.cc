@@ -166,8 +166,11 @@ Result<void> Launch::prepare() {
                                  features_[Mechanism::MountNamespace].detail});
   }
   if (policy_.temporary_bytes() && !has(Mechanism::MountNamespace)) {
-    return std::unexpected(Error{"this host cannot give temporary files of their own", "", 0,
-                                 features_[Mechanism::MountNamespace].detail});
+    // Limits of a process hold for each file, not for their sum.
+    return std::unexpected(Error{
+        "this host cannot give temporary files of their own", "", 0,
+        features_[Mechanism::MountNamespace].detail +
+            "; without, grant for writing a directory whose size something else bounds, such as a tmpfs"});
   }
   if (policy_.may_use_loopback() && !has(Mechanism::NetworkNamespace)) {
     return std::unexpected(Error{"this host cannot give a loopback network of its own", "", 0,

@@ -9,11 +9,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <string>
 
 #include "base/check.h"
 #include "capability/channel.h"
+#include "capability/send_raw_for_test.h"
 #include "fuzz/fuzz_input.h"
 #include "fuzz/fuzz_target.h"
 
@@ -21,7 +21,6 @@ namespace vitrine::fuzz {
 namespace {
 
 using capability::Capability;
-using capability::Channel;
 
 /// Descriptors of all sorts, made once: what a peer might attach.
 class Objects {
@@ -50,24 +49,6 @@ class Objects {
   static constexpr size_t kCount = 10;
   std::array<Descriptor, kCount> descriptors_;
 };
-
-bool send_raw(const Channel& to, std::string bytes, const std::vector<int>& descriptors) {
-  iovec part{bytes.data(), bytes.size()};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  std::vector<char> control(CMSG_SPACE(descriptors.size() * sizeof(int)));
-  if (!descriptors.empty()) {
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    cmsghdr* item = CMSG_FIRSTHDR(&header);
-    item->cmsg_level = SOL_SOCKET;
-    item->cmsg_type = SCM_RIGHTS;
-    item->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(item), descriptors.data(), descriptors.size() * sizeof(int));
-  }
-  return ::sendmsg(to.descriptor(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
-}
 
 /// A header that is right but for what the input changes.
 std::string message_from(FuzzInput& input, size_t descriptors) {
@@ -120,7 +101,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (int i = 0; i < 8 && !input.empty(); ++i) {
     std::vector<int> descriptors(input.below(20));
     for (int& each : descriptors) each = objects.any(input);
-    if (!fuzz::send_raw(ends->first, fuzz::message_from(input, descriptors.size()), descriptors)) continue;
+    if (!capability::send_raw(ends->first.descriptor(), fuzz::message_from(input, descriptors.size()),
+                              descriptors))
+      continue;
     const auto received = ends->second.receive();
     if (received && *received) fuzz::check_received(**received);
   }
