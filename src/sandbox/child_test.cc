@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -142,24 +143,63 @@ size_t open_descriptors() {
   return static_cast<size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
 }
 
-TEST(Child, LeavesNothingBehindInAProcessWithThreads) {
-  // The long form: VITRINE_SPAWNS=100000.
-  const char* wanted = ::getenv("VITRINE_SPAWNS");
-  const int spawns = wanted != nullptr ? ::atoi(wanted) : 200;
-  const size_t before = open_descriptors();
+/// What a box could leave behind in this process and on the host.
+struct Holdings {
+  size_t descriptors = open_descriptors();
+  size_t mounts = 0;
+  size_t control_groups = 0;
+  long resident = 0;  ///< KiB.
+
+  Holdings() {
+    std::ifstream mount_table("/proc/self/mountinfo");
+    for (std::string line; std::getline(mount_table, line);) ++mounts;
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;) {
+      if (word == "VmRSS:") status >> resident;
+    }
+    const CgroupPlaces places = find_cgroup_places();
+    const std::string ours = "vitrine-" + std::to_string(::getpid()) + "-";
+    for (const std::string& place :
+         {places.unified, places.unified_parent, places.memory, places.processes}) {
+      std::error_code error;
+      for (const auto& entry : std::filesystem::directory_iterator(place, error))
+        control_groups += entry.path().filename().string().starts_with(ours) ? 1 : 0;
+    }
+  }
+};
+
+void spawn_in_threads(int spawns) {
   const auto loop = [&] {
     for (int i = 0; i < spawns / 4; ++i) {
-      auto child = Child::spawn(Policy::compute_only(), {.arguments = {"/bin/true"}});
+      Policy policy = Policy::compute_only();
+      if (i % 8 == 3) policy.limit({.memory = uint64_t{64} << 20});
+      auto child = Child::spawn(policy, {.arguments = {"/bin/true"}});
       ASSERT_TRUE(child) << child.error().message();
       if (i % 2 == 0) continue;  // Killed by its end of life, at any point of its own.
       ASSERT_TRUE(child->wait());
     }
   };
-  {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < 4; ++i) threads.emplace_back(loop);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(loop);
+}
+
+TEST(Child, LeavesNothingBehindInAProcessWithThreads) {
+  // The long form: VITRINE_SPAWNS=100000.
+  const char* wanted = ::getenv("VITRINE_SPAWNS");
+  const int spawns = wanted != nullptr ? ::atoi(wanted) : 200;
+  spawn_in_threads(40);  // What the allocator keeps for each thread.
+  const Holdings before;
+  spawn_in_threads(spawns);
+  const Holdings after;
+  EXPECT_EQ(after.descriptors, before.descriptors);
+  EXPECT_EQ(after.mounts, before.mounts);
+  EXPECT_EQ(after.control_groups, 0U);
+  constexpr long kAllocator = 4 << 10;
+  EXPECT_LT(after.resident, before.resident + kAllocator);
+  if (wanted != nullptr) {
+    GTEST_LOG_(INFO) << spawns << " starts: resident memory " << before.resident << " KiB before, "
+                     << after.resident << " after";
   }
-  EXPECT_EQ(open_descriptors(), before);
   EXPECT_EQ(::kill(0, 0), 0);
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
