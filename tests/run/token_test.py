@@ -185,7 +185,7 @@ class Tokens(harness.TestCase):
         refused("no such token", "--ro", f"/data=token:{token}")
         server.terminate()
         server.wait()
-        refused("token service", "--ro", f"/data=token:{token}")
+        refused("nobody serves there", "--ro", f"/data=token:{token}")
 
     def test_others_redeem_but_do_not_mint_or_list(self):
         if os.geteuid() != 0:
