@@ -1,5 +1,6 @@
-// How long system calls take: `calls N` prints nanoseconds for each of three, the best of N rounds; `calls N CALL`
-// for that one, under the cheapest filter that refuses of it what a box refuses: one written for this call alone.
+// How long system calls take: `calls N` prints nanoseconds for each of three, the best of N rounds; `calls N
+// CALL` for that one, under the cheapest filter that refuses of it what a box refuses: one written for this
+// call alone.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +24,14 @@ enum { CALLS = 200000, X32_BIT = 0x40000000 };
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define IF(test, value, yes, no) BPF_JUMP(BPF_JMP | test | BPF_K, value, yes, no)
 // What every filter needs that cares for one call: no other way into the kernel, and all other calls allowed.
-#define ONLY(call)                                                                                   \
+#define ONLY(call)                                                                                        \
   LOAD(arch), IF(BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0), REFUSE, LOAD(nr), IF(BPF_JGE, X32_BIT, 0, 1), REFUSE, \
       IF(BPF_JEQ, call, 1, 0), ALLOW
 
 // The kernel remembers that this one allows everything, and does not run it.
 static struct sock_filter for_getppid[] = {ALLOW};
-// F_DUPFD to F_SETLKW; the open file description locks; F_DUPFD_CLOEXEC; F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS.
+// F_DUPFD to F_SETLKW; the open file description locks; F_DUPFD_CLOEXEC; F_GETPIPE_SZ, F_ADD_SEALS,
+// F_GET_SEALS.
 static struct sock_filter for_fcntl[] = {ONLY(SYS_fcntl),
                                          LOAD(args[1]),
                                          IF(BPF_JGE, F_SETOWN, 1, 0),
@@ -41,8 +43,8 @@ static struct sock_filter for_fcntl[] = {ONLY(SYS_fcntl),
                                          IF(BPF_JGE, F_OFD_GETLK, 0, 1),
                                          ALLOW,
                                          REFUSE};
-static struct sock_filter for_mprotect[] = {ONLY(SYS_mprotect), LOAD(args[2]), IF(BPF_JSET, PROT_EXEC, 1, 0), ALLOW,
-                                            REFUSE};
+static struct sock_filter for_mprotect[] = {ONLY(SYS_mprotect), LOAD(args[2]), IF(BPF_JSET, PROT_EXEC, 1, 0),
+                                            ALLOW, REFUSE};
 
 static const struct {
   const char* name;
@@ -59,8 +61,8 @@ static double now(void) {
 
 static void one(int kind) {
   switch (kind) {
-    case 0: syscall(SYS_getppid); break;               // Allowed without a condition.
-    case 1: syscall(SYS_fcntl, 0, F_GETFD); break;     // Looked up by an argument.
+    case 0: syscall(SYS_getppid); break;            // Allowed without a condition.
+    case 1: syscall(SYS_fcntl, 0, F_GETFD); break;  // Looked up by an argument.
     default: syscall(SYS_mprotect, 0, 0, PROT_READ); break;
   }
 }
