@@ -51,9 +51,10 @@ struct ShadowSpace {
   SpaceKey key;
   PagingRegisters registers;  ///< At the last load.
   uint64_t last_used = 0;
-  std::bitset<kSlots> derived;                     ///< Slots with something in them.
-  std::vector<Slot> slots;                         // kSlots, or none where the policy tracks nothing
-  bool untracked = false;                          ///< A slot may be.
+  std::bitset<kSlots> derived;  ///< Slots with something in them.
+  std::vector<Slot> slots;      // kSlots, or none where the policy tracks nothing
+  bool untracked = false;       ///< A slot may be.
+  bool outdated = false;        ///< Proactive: directory entries may have changed while it was not in use.
   std::array<TrackedDirectory*, 4> directories{};  ///< Proactive: pages that the directory entries lie in.
 };
 

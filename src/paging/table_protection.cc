@@ -61,13 +61,12 @@ void TableTracker::leave_directory(ShadowSpace& space, uint32_t index) {
 
 // At a load: the space depends on the pages that `directory` has now. True: some are others than before, and
 // what was filled through them has to be compared.
-bool TableTracker::use_directories(ShadowSpace& space, const Directory& directory) {
+bool TableTracker::use_directories(ShadowSpace& space, const Directory& directory, EntryWidth width) {
   bool changed = false;
   for (uint32_t i = 0; i < space.directories.size(); ++i) {
     const TrackedDirectory* const now = space.directories[i];
     const auto [block, page] = directory.page(i);
-    if (now == nullptr || (now->block == block && now->page == page)) continue;
-    const EntryWidth width = now->width;
+    if (now == nullptr ? !space.outdated : now->block == block && now->page == page) continue;
     leave_directory(space, i);
     // Watched first, then compared.
     (void)enter_directory(space, i, directory, width);
@@ -124,10 +123,20 @@ void TableTracker::apply_write(TrackedDirectory& directory, uint32_t first, uint
       const uint32_t number = index * entries + i;
       if (!space->derived.test(number)) continue;
       if (classify(space->slots[number].entry, entry_at(memory, i, directory.width)) != Change::None)
-        drop_slot(*space, directory.width, number);
+        drop_changed(*space, directory.width, number);
     }
   }
   if (++directory.writes > kMostWrites) give_up(directory);
+}
+
+// A directory entry is not what it was. The page table of a process that has ended is cleared and soon made
+// the next one's, with the same entries for the kernel. So what a space that nobody uses has in common with
+// others is compared when it is loaded; the rest goes, and its tables are ordinary memory.
+void TableTracker::drop_changed(ShadowSpace& space, EntryWidth width, uint32_t slot) {
+  const TrackedTable* const table = space.slots[slot].table;
+  const bool shared = table == nullptr || table->users.size() > 1;
+  if (&space == in_use_ || !shared) return drop_slot(space, width, slot);
+  space.outdated = true;
 }
 
 // Written again and again and used for no fill: it may be a table no more. If it is one, it will be found
@@ -147,7 +156,7 @@ void TableTracker::give_up(TrackedDirectory& directory) {
   const std::vector<TrackedDirectory::User> users = directory.users;
   for (const auto& [space, index] : users) {
     for_each_derived(*space, [&](uint32_t number) {
-      if (number / entries == index) drop_slot(*space, width, number);
+      if (number / entries == index) drop_changed(*space, width, number);
     });
     leave_directory(*space, index);
   }

@@ -138,10 +138,38 @@ TEST_F(Proactive, APageThatIsWrittenAgainAndAgainIsReleased) {
   EXPECT_EQ(ram_->watches(directory_page()), 0);
   EXPECT_EQ(spaces_->counters().tables_released, 2u);
   registers_.cr3 = kDirectory;
-  EXPECT_TRUE(spaces_->find(registers_)->derived.none());
+  EXPECT_TRUE(spaces_->find(registers_)->outdated);
   spaces_->load(registers_);
   EXPECT_TRUE(read(kAddress, User)) << "which it has in common with the other";
   EXPECT_EQ(ram_->watches(directory_page()), kWatched);
+}
+
+// The next process's page table lies where that of one that has ended did.
+TEST_F(Proactive, ASpaceThatNobodyUsesKeepsWhatItHasInCommon) {
+  constexpr uint32_t kOwn = kAddress + 0x400000, kShared = kAddress;
+  map(kOwn, kFrame + 0x100000, kUsed);
+  begin();
+  fill_some();
+  ASSERT_EQ(fill(kOwn, Write, User), Filled);
+  load(kOther);
+  ASSERT_EQ(fill(kShared, Write, User), Filled);
+  const uint64_t filled = spaces_->counters().hidden_faults;
+  const uint32_t own = get(kDirectory + (kOwn >> 22) * 4), shared = get(kDirectory + (kShared >> 22) * 4);
+  put(kDirectory + (kOwn >> 22) * 4, 0);
+  put(kDirectory + (kShared >> 22) * 4, 0);
+  EXPECT_EQ(ram_->watches(table(kOwn) >> kPageShift), 0) << "its own table is none any more";
+  put(kDirectory + (kShared >> 22) * 4, shared);
+  load(kDirectory);
+  EXPECT_TRUE(read(kShared, User));
+  EXPECT_FALSE(read(kOwn, User));
+  EXPECT_EQ(spaces_->counters().hidden_faults, filled);
+  // In use again: what changes is gone at once, with and without the other's table.
+  put(kDirectory + (kOwn >> 22) * 4, own);
+  ASSERT_EQ(fill(kOwn, Write, User), Filled);
+  put(kDirectory + (kOwn >> 22) * 4, 0);
+  put(kDirectory + (kShared >> 22) * 4, 0);
+  EXPECT_FALSE(read(kOwn, User));
+  EXPECT_FALSE(read(kShared, User));
 }
 
 TEST_F(Proactive, WritesThatFillsComeBetweenAreATables) {

@@ -197,12 +197,15 @@ std::vector<PageRun> TableTracker::share(ShadowSpace& space, const ShadowSpace& 
 }
 
 void TableTracker::synchronize(ShadowSpace& space, const PagingRegisters& registers) {
+  in_use_ = &space;
   if (!registers.enabled()) return;
   ++round_;
   const Directory directory(memory_, registers);
   if (protects()) {
     // All else has been kept right by the writes.
-    if (use_directories(space, directory) || std::exchange(space.untracked, false))
+    const bool changed = use_directories(space, directory, width_of(registers));
+    const bool outdated = std::exchange(space.outdated, false);
+    if (std::exchange(space.untracked, false) || changed || outdated)
       compare_directory(space, directory, width_of(registers));
     return;
   }

@@ -156,7 +156,7 @@ class TableTracker {
   // table_protection.cc: ShadowPolicy::Proactive.
   [[nodiscard]] bool protects() const { return options_.protects; }
   [[nodiscard]] bool protect_directory(ShadowSpace& space, const PagingRegisters& registers, uint32_t number);
-  [[nodiscard]] bool use_directories(ShadowSpace& space, const Directory& directory);
+  [[nodiscard]] bool use_directories(ShadowSpace& space, const Directory& directory, EntryWidth width);
   [[nodiscard]] bool enter_directory(ShadowSpace& space, uint32_t index, const Directory& directory,
                                      EntryWidth width);
   void leave_directory(ShadowSpace& space, uint32_t index);
@@ -165,6 +165,7 @@ class TableTracker {
   void apply_write(TrackedDirectory& directory, uint32_t first, uint32_t end);
   void give_up(TrackedTable& table);
   void give_up(TrackedDirectory& directory);
+  void drop_changed(ShadowSpace& space, EntryWidth width, uint32_t slot);
 
   /// Bytes offset…end-1.
   struct Written {
@@ -180,6 +181,7 @@ class TableTracker {
   std::unordered_map<uint64_t, std::unique_ptr<TrackedDirectory>> directories_;
   std::vector<Written> written_;
   uint64_t round_ = 0;
+  const ShadowSpace* in_use_ = nullptr;  // the one that was loaded last; others show nobody anything
 };
 
 }  // namespace vitrine::paging
