@@ -160,13 +160,15 @@ void ShadowWindow::drop(uint32_t first, uint32_t count) {
   const uint32_t start = book_.next_live(first, end);
   if (start == end) return;
   tell(start, end - start);
-  begin_change(start, end - start);
   uint32_t last = start;
-  for (uint32_t page = start; page < end; page = book_.next_live(page + 1, end)) {
-    change(page, book_.word(page).with(ShadowState::Retained));
+  for (uint32_t page = start; page < end; page = book_.next_live(last + 1, end)) {
     last = page;
+    while (last + 1 < end && book_.word(last + 1).live()) ++last;
+    // Piece by piece: what lies between is as it was, and there may be much of it.
+    begin_change(page, last - page + 1);
+    for (uint32_t i = page; i <= last; ++i) change(i, book_.word(i).with(ShadowState::Retained));
+    end_change(page, last - page + 1);
   }
-  end_change(start, end - start);
   ++context_.counters.drops;
   // Pages between that show nothing have no rights to lose.
   if (::mprotect(host(start), uint64_t{last - start + 1} << kPageShift, PROT_NONE) != 0) discard_all();
