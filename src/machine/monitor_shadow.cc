@@ -135,9 +135,10 @@ void info_spaces(MonitorSession& session, std::string_view) {
   for (const auto& space : spaces->spaces()) print_space(session, *spaces, *space);
   session.print("{} of {} host mappings\n", spaces->budget().used(), spaces->budget().limit());
   const paging::ShadowCounters& counts = spaces->counters();
-  session.print("faults: {} hidden, {} true, {} emulated; {} loads, {} switches; {} pages filled\n",
-                counts.hidden_faults, counts.true_faults, counts.emulated, counts.page_table_loads,
-                counts.window_switches, counts.pages_filled);
+  session.print(
+      "faults: {} hidden, {} true, {} emulated; {} loads, {} switches; {} pages filled, {} prefetches\n",
+      counts.hidden_faults, counts.true_faults, counts.emulated, counts.page_table_loads,
+      counts.window_switches, counts.pages_filled, counts.prefetches);
   session.print("tables: {} compared, {} protected, {} writes applied, {} released\n", counts.tables_compared,
                 counts.tables_protected, counts.table_writes, counts.tables_released);
 }

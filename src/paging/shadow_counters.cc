@@ -5,10 +5,11 @@ namespace vitrine::paging {
 void report(const ShadowCounters& c, inspect::Section& section) {
   section.count("window_switches", "switches of window", c.window_switches);
   section.count("hidden_faults", "hidden page faults: filled", c.hidden_faults);
+  section.count("prefetches", "fills before a fault asked for them", c.prefetches);
   section.count("true_faults", "true page faults: the guest's own", c.true_faults);
   section.count("emulated", "accesses to emulate: device, code, table", c.emulated);
   section.count("pages_filled", "pages filled", c.pages_filled);
-  section.average("pages_per_fill", "pages per fill", c.pages_filled, c.hidden_faults);
+  section.average("pages_per_fill", "pages per fill", c.pages_filled, c.hidden_faults + c.prefetches);
   section.count("pages_shared", "pages that another space had", c.pages_shared);
   section.count("maps", "host mappings made", c.maps);
   section.count("revivals", "mappings given their rights back", c.revivals);

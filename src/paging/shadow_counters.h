@@ -22,6 +22,7 @@ class ShadowListener {
 /// Monotonic counts of what costs.
 struct ShadowCounters {
   uint64_t hidden_faults = 0;  ///< Calls of fill() that filled.
+  uint64_t prefetches = 0;     ///< Fills before a fault asked for them.
   uint64_t true_faults = 0;
   uint64_t emulated = 0;
   uint64_t pages_filled = 0;

@@ -318,6 +318,15 @@ FillResult ShadowSpaces::fill(VirtualAddress address, AccessKind kind, Privilege
   return result;
 }
 
+void ShadowSpaces::prefetch(VirtualAddress address, Privilege privilege) {
+  memory_.finish_writes();
+  const auto translation = walk(memory_, registers_, address, AccessKind::Read, privilege, Effects::None);
+  if (!translation || !translation->accessed) return;
+  if (registers_.enabled() && (translation->directory_entry & x86::kPageAccessed) == 0) return;
+  if (resolve(*translation, address, AccessKind::Read, privilege).outcome == FillOutcome::Filled)
+    ++context_.counters.prefetches;
+}
+
 FillResult ShadowSpaces::resolve(const Translation& translation, VirtualAddress address, AccessKind kind,
                                  Privilege privilege) {
   const PhysicalAddress where = memory_.gated(translation.page());

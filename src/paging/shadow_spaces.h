@@ -83,6 +83,10 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   /// nobody yet.
   [[nodiscard]] FillResult fill(VirtualAddress address, AccessKind kind, Privilege privilege);
 
+  /// What a processor may do at any time: makes reading possible, and writing where it has no more effect
+  /// than that, if the guest's tables give the page and it has been accessed already. Else nothing.
+  void prefetch(VirtualAddress address, Privilege privilege);
+
   [[nodiscard]] const ShadowCounters& counters() const { return context_.counters; }
   [[nodiscard]] const MappingBudget& budget() const { return context_.budget; }
 

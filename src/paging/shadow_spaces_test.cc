@@ -64,6 +64,31 @@ TEST_F(ShadowSpacesTest, FaultsOfTheGuestAreItsOwn) {
   EXPECT_EQ(spaces_->counters().true_faults, 2u);
 }
 
+TEST_F(ShadowSpacesTest, APrefetchShowsWhatHasBeenAccessedAndSetsNothing) {
+  map(kAddress, kFrame, kRw | x86::kPageAccessed);
+  map(kAddress + 0x2000, kFrame, kRw);
+  map(kAddress + 0x4000, kFrame, kUserRw | kUsed);
+  map(kAddress + 0x6000, kFrame, kRw | kUsed);
+  start();
+  spaces_->prefetch(VirtualAddress(kAddress), Supervisor);
+  EXPECT_TRUE(read(kAddress));
+  EXPECT_FALSE(write(kAddress, 1)) << "the dirty bit is not set yet";
+  spaces_->prefetch(VirtualAddress(kAddress + 0x2000), Supervisor);
+  EXPECT_EQ(read(kAddress + 0x2000), std::nullopt);
+  EXPECT_EQ(get(entry_at(kAddress + 0x2000)) & kUsed, 0u);
+  spaces_->prefetch(VirtualAddress(kAddress + 0x3000), Supervisor);  // absent
+  spaces_->prefetch(VirtualAddress(kAddress + 0x4000), User);
+  EXPECT_TRUE(write(kAddress + 0x4000, 1, User));
+  spaces_->prefetch(VirtualAddress(kAddress + 0x6000), User);
+  EXPECT_EQ(read(kAddress + 0x6000, User), std::nullopt);
+  put(kDirectory + (kAddress >> 22) * 4, table(kAddress) | 7);
+  spaces_->load(registers_);
+  spaces_->prefetch(VirtualAddress(kAddress), Supervisor);
+  EXPECT_EQ(read(kAddress), std::nullopt) << "the directory entry has not been accessed";
+  EXPECT_EQ(spaces_->counters().prefetches, 2u);
+  EXPECT_EQ(spaces_->counters().hidden_faults + spaces_->counters().true_faults, 0u);
+}
+
 TEST_F(ShadowSpacesTest, SupervisorPagesAreNotInTheUserWindow) {
   map(kAddress, kFrame, kRw | kUsed);
   map(kAddress + 0x1000, kFrame + 0x1000, kUserRw | kUsed);

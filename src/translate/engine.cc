@@ -363,6 +363,7 @@ cpu::Block* Engine::declined_block(Core& core, uint32_t eip) {
     decline.block = translator_->decode_single(core, bytes_of(*page), eip);
     if (!decline.block) return nullptr;
   }
+  slow_run_ = decline.slow;
   cpu::Block* const block = decline.block.get();
   if (decline.slow) note_decline(eip);
   return block;
@@ -382,6 +383,7 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   leave_state(core);
   core.state.eip = eip;
   interpreted(block.code[0].operation);
+  const std::optional<uint32_t> to_fill = slow_run_ ? page_to_fill(core, block.code[0]) : std::nullopt;
   core.faulted = false;
   core.flags_from_state();
   core.activity.set(inspect::Activity::Interpreter);
@@ -390,7 +392,10 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   core.flags_to_state();
   core.restore_displaced();
   core.link_slot = nullptr;
-  if (core.faulted) note_fault_while_slow(eip);
+  if (core.faulted)
+    note_fault_while_slow(eip);
+  else if (to_fill && !load_pending_ && core.mode_changes == mode_seen_)
+    note_fill_spared(eip, *to_fill);
   const cpu::CpuState& state = core.state;
   const bool interrupt = core.interrupt_due() || state.nmi_pending;
   const bool wanted = core.faulted || core.repeating || interrupt || core.pending_dr6 != 0 ||
@@ -440,6 +445,7 @@ Engine::Outcome Engine::run(Core& core) {
         remember_jump(lookup, eip, reason);
     }
     run_translated(lookup.code);
+    if (often_filled_) settle_hidden_faults();
     reason = static_cast<Leave>(c.reason);
     ++counters_.leaves[c.reason];
     if (counting_) settle_count(core, reason);

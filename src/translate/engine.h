@@ -196,6 +196,14 @@ class Engine final : public cpu::NativeEngine,
   void note_decline(uint32_t eip);
   void note_page_fault(uint32_t eip);
   void note_fault_while_slow(uint32_t eip);
+  void note_hidden_fault(const TranslationCache::Place& place);
+  void settle_hidden_faults();
+  void note_fill_spared(uint32_t eip, uint32_t page);
+  [[nodiscard]] static bool page_faults_often(SlowSite& slow);
+  void leave_to_interpreter(CodePage& page, uint16_t offset);
+  [[nodiscard]] SlowSite* slow_site(uint32_t eip) const;
+  [[nodiscard]] std::optional<uint32_t> page_to_fill(const cpu::Core& core,
+                                                     const cpu::Instruction& instruction) const;
   [[nodiscard]] cpu::Block* declined_block(cpu::Core& core, uint32_t eip);
   [[nodiscard]] bool interpret(cpu::Core& core, uint32_t eip, cpu::Block& block);
   void remember_jump(const Lookup& lookup, uint32_t eip, Leave reason);
@@ -255,15 +263,24 @@ class Engine final : public cpu::NativeEngine,
 
   cpu::Core* core_ = nullptr;  // that run() was called with last
   bool load_pending_ = true;
-  bool stepping_ = false;              // to the next boundary, by TF
-  uint64_t drops_told_ = 0;            // of shadow_counters().drops
-  bool by_signal_ = false;             // the last way out of translated code began with a fault
-  std::optional<uint32_t> slow_site_;  // whose access was not to be had
-  bool wraps_ = false;                 // since it was outside the window
-  std::optional<uint32_t> stray_;      // a CALL whose returns come from elsewhere too often
-  bool repetition_stopped_ = false;    // Leave::Kicked between two steps of a string instruction
-  uint32_t fault_address_ = 0;         // Leave::Fault
+  bool stepping_ = false;                 // to the next boundary, by TF
+  uint64_t drops_told_ = 0;               // of shadow_counters().drops
+  bool by_signal_ = false;                // the last way out of translated code began with a fault
+  std::optional<uint32_t> slow_site_;     // whose access was not to be had
+  bool wraps_ = false;                    // since it was outside the window
+  bool slow_run_ = false;                 // what interpret() executes is a SlowSite
+  std::optional<uint32_t> often_filled_;  // an instruction whose page had to be filled too often
+  std::optional<uint32_t> stray_;         // a CALL whose returns come from elsewhere too often
+  bool repetition_stopped_ = false;       // Leave::Kicked between two steps of a string instruction
+  uint32_t fault_address_ = 0;            // Leave::Fault
   uint32_t fault_error_ = 0;
+  /// Pages that slow instructions have accessed lately and that the window does not show.
+  struct Touched {
+    const paging::ShadowWindow* window = nullptr;
+    uint32_t page = 0;
+    uint8_t count = 0;
+  };
+  std::array<Touched, 64> touched_{};  // by the last bits of the page's number
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
   void* alarm_ = nullptr;       // timer_t
   Nanoseconds alarm_time_ = 0;  // that it goes off at, or went off at, by CLOCK_MONOTONIC

@@ -14,10 +14,6 @@ namespace {
 using cpu::Core;
 
 constexpr size_t kCodeMapSize = sizeof(uint32_t) << (32 - kPageShift);
-constexpr uint32_t kFaultsToBeSlow = 8, kRunsAsSlow = 4096;
-// Page faults of the guest's own: a signal costs as much as some twenty runs in the interpreter.
-constexpr uint32_t kRunsToJudge = 64, kRunsWorthAFault = 16;
-constexpr uint8_t kMostPatience = 12;
 
 }  // namespace
 
@@ -239,55 +235,6 @@ void Engine::renew_crossing(Core& core, uint32_t eip) {
 CodePage* Engine::known_page(uint32_t eip) const {
   const uint32_t id = reinterpret_cast<const uint32_t*>(context_->code_map)[eip >> kPageShift];
   return id != 0 ? cache_->page(id) : nullptr;
-}
-
-// An instruction that faults again and again only to be interpreted (a device's register, a page with code)
-// is translated to a plain way out, which costs a tenth; now and then it gets another chance. So is one that
-// page-faults most times that it runs, for as long as it does.
-void Engine::note_decline(uint32_t eip) {
-  CodePage* const page = known_page(eip);
-  const bool faulted = slow_site_ == eip;
-  slow_site_.reset();
-  if (page == nullptr || (!faulted && page->slow.empty())) return;
-  const auto offset = static_cast<uint16_t>(eip & kPageMask);
-  // Perhaps the sum that wraps needs another form of address, and nothing is wrong with the access.
-  if (faulted && wraps_ && page->wraps.insert(offset).second)
-    return forget_units(*page->key.block, page->key.page, offset, 1);
-  const auto site = page->slow.find(offset);
-  if (!faulted && site == page->slow.end()) return;
-  SlowSite& slow = faulted ? page->slow[offset] : site->second;
-  if (faulted) {
-    if (++slow.accesses < kFaultsToBeSlow) return;
-    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::Access};
-  } else if (slow.reason == SlowReason::PageFault) {
-    if (++slow.runs < kRunsToJudge) return;
-    const bool rare = slow.page_faults * kRunsWorthAFault < slow.runs;
-    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
-    if (!rare) return;
-    slow.reason = SlowReason::None;
-    slow.patience = std::min<uint8_t>(slow.patience + 2, kMostPatience);
-  } else {
-    if (++slow.runs < kRunsAsSlow) return;
-    slow = SlowSite{.patience = slow.patience};
-  }
-  forget_units(*page->key.block, page->key.page, offset, 1);
-}
-
-void Engine::note_fault_while_slow(uint32_t eip) {
-  CodePage* const page = known_page(eip);
-  if (page == nullptr) return;
-  const auto site = page->slow.find(static_cast<uint16_t>(eip & kPageMask));
-  if (site != page->slow.end()) ++site->second.page_faults;
-}
-
-void Engine::note_page_fault(uint32_t eip) {
-  CodePage* const page = known_page(eip);
-  if (page == nullptr) return;
-  const auto offset = static_cast<uint16_t>(eip & kPageMask);
-  SlowSite& slow = page->slow[offset];
-  if (++slow.page_faults < kFaultsToBeSlow << slow.patience) return;
-  slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
-  forget_units(*page->key.block, page->key.page, offset, 1);
 }
 
 const void* Engine::find_jump(uint32_t eip) const {

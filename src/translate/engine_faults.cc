@@ -82,7 +82,10 @@ Trap Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
     const uint64_t before = shadow_counters().pages_filled;
     const paging::FillResult filled = spaces_->fill(linear, kind, privilege());
     tell_of_fill(place.eip, linear.value, kind, filled, before, true);
-    if (filled.outcome == paging::FillOutcome::Filled) return Trap::HiddenFault;
+    if (filled.outcome == paging::FillOutcome::Filled) {
+      if (!counting_) note_hidden_fault(place);
+      return Trap::HiddenFault;
+    }
     if (filled.outcome == paging::FillOutcome::TrueFault) {
       fault_address_ = linear.value;
       fault_error_ = filled.error_code;

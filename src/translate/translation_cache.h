@@ -99,12 +99,12 @@ class EntryTable {
 enum class SlowReason : uint8_t {
   None,
   Access,     ///< Faults for the interpreter: a device's register, a page with code.
-  PageFault,  ///< Page faults of the guest's own.
+  PageFault,  ///< Pages to be filled, and page faults of the guest's own.
 };
 
 struct SlowSite {
   uint32_t accesses = 0;     ///< That faulted for the interpreter while it was native.
-  uint32_t page_faults = 0;  ///< Of the guest's own: while native, or of `runs`.
+  uint32_t page_faults = 0;  ///< While native; else those among `runs` that would have been.
   uint32_t runs = 0;         ///< While it was not native.
   uint8_t patience = 0;      ///< Times that page faults turned out to be rare.
   SlowReason reason = SlowReason::None;

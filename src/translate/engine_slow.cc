@@ -1,0 +1,138 @@
+// Instructions whose accesses keep faulting, which the interpreter executes for as long as they do
+// (SlowSite).
+#include <algorithm>
+#include <utility>
+
+#include "cpu/access.h"
+#include "translate/engine.h"
+
+namespace vitrine::translate {
+namespace {
+
+constexpr uint32_t kFaultsToBeSlow = 8, kRunsAsSlow = 4096;
+// Page faults: a signal costs as much as some twenty runs in the interpreter.
+constexpr uint32_t kRunsToJudge = 64, kRunsWorthAFault = 16;
+constexpr uint8_t kMostPatience = 12;
+// So many accesses that slow instructions make to a page, and it is filled: by then it will be used again.
+constexpr uint8_t kTouchesToBeFilled = 4;
+
+// Where the instruction is about to access memory. A string instruction's two places count as one: that which
+// is written, if any.
+std::optional<uint32_t> operand_of(const cpu::Core& core, const cpu::Instruction& i) {
+  using cpu::Operation;
+  const auto& gpr = core.state.gpr;
+  switch (i.operation) {
+    case Operation::Push:
+    case Operation::Call: return gpr[x86::kEsp] - 4;
+    case Operation::Pop:
+    case Operation::Popa:
+    case Operation::Ret: return gpr[x86::kEsp];
+    case Operation::Movs:
+    case Operation::Stos: return core.state.segments[x86::kEs].base + gpr[x86::kEdi];
+    case Operation::Scas: return core.state.segments[x86::kEs].base + gpr[x86::kEdi];
+    case Operation::Lods:
+    case Operation::Cmps: return core.state.segments[i.segment].base + gpr[x86::kEsi];
+    default: break;
+  }
+  if (i.is_memory == 0) return std::nullopt;
+  return core.state.segments[i.segment].base + cpu::effective_offset(core, i);
+}
+
+}  // namespace
+
+// An instruction that faults again and again only to be interpreted (a device's register, a page with code)
+// is translated to a plain way out, which costs a tenth; now and then it gets another chance. So is one that
+// page-faults most times that it runs, for as long as it does, whether a page is only to be filled or the
+// guest's own tables refuse: what is touched once or twice need not be filled at all.
+void Engine::note_decline(uint32_t eip) {
+  CodePage* const page = known_page(eip);
+  const bool faulted = slow_site_ == eip;
+  slow_site_.reset();
+  if (page == nullptr || (!faulted && page->slow.empty())) return;
+  const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  // Perhaps the sum that wraps needs another form of address, and nothing is wrong with the access.
+  if (faulted && wraps_ && page->wraps.insert(offset).second)
+    return forget_units(*page->key.block, page->key.page, offset, 1);
+  const auto site = page->slow.find(offset);
+  if (!faulted && site == page->slow.end()) return;
+  SlowSite& slow = faulted ? page->slow[offset] : site->second;
+  if (faulted) {
+    if (++slow.accesses < kFaultsToBeSlow) return;
+    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::Access};
+  } else if (slow.reason == SlowReason::PageFault) {
+    if (++slow.runs < kRunsToJudge) return;
+    const bool rare = slow.page_faults * kRunsWorthAFault < slow.runs;
+    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
+    if (!rare) return;
+    slow.reason = SlowReason::None;
+    slow.patience = std::min<uint8_t>(slow.patience + 2, kMostPatience);
+  } else {
+    if (++slow.runs < kRunsAsSlow) return;
+    slow = SlowSite{.patience = slow.patience};
+  }
+  forget_units(*page->key.block, page->key.page, offset, 1);
+}
+
+// A page that the instruction is about to access and that the window does not show: natively it would fault.
+std::optional<uint32_t> Engine::page_to_fill(const cpu::Core& core,
+                                             const cpu::Instruction& instruction) const {
+  const std::optional<uint32_t> linear = operand_of(core, instruction);
+  if (!linear || window_->book().word(*linear >> kPageShift).live()) return std::nullopt;
+  return *linear >> kPageShift;
+}
+
+SlowSite* Engine::slow_site(uint32_t eip) const {
+  CodePage* const page = known_page(eip);
+  if (page == nullptr) return nullptr;
+  const auto site = page->slow.find(static_cast<uint16_t>(eip & kPageMask));
+  return site != page->slow.end() ? &site->second : nullptr;
+}
+
+void Engine::note_fault_while_slow(uint32_t eip) {
+  if (SlowSite* const slow = slow_site(eip)) ++slow->page_faults;
+}
+
+// The interpreter has made an access that spared a hidden fault.
+void Engine::note_fill_spared(uint32_t eip, uint32_t page) {
+  SlowSite* const slow = slow_site(eip);
+  if (slow == nullptr || slow->reason != SlowReason::PageFault) return;
+  ++slow->page_faults;
+  Touched& touched = touched_[page % touched_.size()];
+  if (touched.window != window_ || touched.page != page) touched = {.window = window_, .page = page};
+  if (++touched.count < kTouchesToBeFilled) return;
+  touched = {};
+  const inspect::ActivityScope scope(core_->activity, inspect::Activity::Fill);
+  spaces_->prefetch(VirtualAddress(page << kPageShift), privilege());
+}
+
+// True: from now on it is the interpreter's.
+bool Engine::page_faults_often(SlowSite& slow) {
+  return ++slow.page_faults >= kFaultsToBeSlow << slow.patience;
+}
+
+void Engine::leave_to_interpreter(CodePage& page, uint16_t offset) {
+  SlowSite& slow = page.slow[offset];
+  slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
+  forget_units(*page.key.block, page.key.page, offset, 1);
+}
+
+// In the signal's handler: what is being executed cannot be dropped yet.
+void Engine::note_hidden_fault(const TranslationCache::Place& place) {
+  SlowSite& slow = place.unit->page->slow[static_cast<uint16_t>(place.eip & kPageMask)];
+  if (slow.reason == SlowReason::None && page_faults_often(slow)) often_filled_ = place.eip;
+}
+
+void Engine::settle_hidden_faults() {
+  const uint32_t eip = *std::exchange(often_filled_, std::nullopt);
+  if (CodePage* const page = known_page(eip))
+    leave_to_interpreter(*page, static_cast<uint16_t>(eip & kPageMask));
+}
+
+void Engine::note_page_fault(uint32_t eip) {
+  CodePage* const page = known_page(eip);
+  if (page == nullptr) return;
+  const auto offset = static_cast<uint16_t>(eip & kPageMask);
+  if (page_faults_often(page->slow[offset])) leave_to_interpreter(*page, offset);
+}
+
+}  // namespace vitrine::translate
