@@ -1,9 +1,10 @@
 // Random changes of page tables under every shadow policy and view: see page_table_fuzzer.h.
 //
-//   page_table_fuzz [--processors 1|2] [--steps N] [--seed N] --rounds N | --seconds S
+//   page_table_fuzz [--processors 1|2 | --concurrent] [--steps N] [--seed N] --rounds N | --seconds S
 //
-// A round is a new guest: page tables with and without PAE, a policy, one or two windows, little or much
-// memory for them. Each is a function of its number, so that one that failed can be repeated (--seed).
+// Processors take turns; --concurrent: two run at the same time (concurrent_fuzzer.h), N phases instead of
+// steps. A round is a new guest: page tables with and without PAE, a policy, one or two windows, little or
+// much memory for them. Each is a function of its number, so that one that failed can be repeated (--seed).
 #include <fmt/format.h>
 
 #include <charconv>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "engines/concurrent_fuzzer.h"
 #include "engines/page_table_fuzzer.h"
 
 namespace vitrine::engines {
@@ -20,16 +22,23 @@ using paging::ShadowPolicy, paging::ShadowViews;
 
 struct Arguments {
   unsigned processors = 1;
-  uint64_t rounds = 0, seconds = 0, seed = 1, steps = 1500;
+  bool concurrent = false;
+  uint64_t rounds = 0, seconds = 0, seed = 1, steps = 0;
 };
 
 bool parse(int count, char** words, Arguments& arguments) {
   const auto number = [&](std::string_view text, auto& value) {
     return std::from_chars(text.data(), text.data() + text.size(), value).ec == std::errc{};
   };
-  for (int i = 1; i + 1 < count; i += 2) {
+  int i = 1;
+  for (; i < count; i += 2) {
     const std::string_view name = words[i];
-    const std::string_view value = words[i + 1];
+    if (name == "--concurrent") {
+      arguments.concurrent = true;
+      --i;
+      continue;
+    }
+    const std::string_view value = i + 1 < count ? words[i + 1] : "";
     const bool known = (name == "--processors" && number(value, arguments.processors)) ||
                        (name == "--rounds" && number(value, arguments.rounds)) ||
                        (name == "--seconds" && number(value, arguments.seconds)) ||
@@ -37,15 +46,16 @@ bool parse(int count, char** words, Arguments& arguments) {
                        (name == "--seed" && number(value, arguments.seed));
     if (!known) return false;
   }
-  return count % 2 == 1 && (arguments.processors == 1 || arguments.processors == 2) &&
+  if (arguments.steps == 0) arguments.steps = arguments.concurrent ? 150 : 1500;
+  return (arguments.processors == 1 || arguments.processors == 2) &&
          (arguments.rounds != 0 || arguments.seconds != 0);
 }
 
-// Every seventh round is the interpreter's.
+// Every seventh round is the interpreter's, which runs one processor at a time.
 struct Round {
-  explicit Round(uint64_t number) {
+  Round(uint64_t number, bool concurrent) {
     const auto choice = static_cast<unsigned>(number % 7);
-    interpreted = choice == 6;
+    interpreted = choice == 6 && !concurrent;
     shadow.policy = static_cast<ShadowPolicy>(choice / 2 % 3);
     shadow.views = choice % 2 == 1 ? ShadowViews::One : ShadowViews::Two;
     format = number / 7 % 2 == 0 ? TableFormat::Legacy : TableFormat::Pae;
@@ -66,16 +76,24 @@ struct Round {
   paging::ShadowSpaces::Options shadow;
 };
 
+PagingGuest::Options options_of(const Round& round, unsigned processors) {
+  PagingGuest::Options options{.processors = processors, .format = round.format};
+  if (round.interpreted) return options;
+  options.engine.emplace();
+  options.engine->shadow = round.shadow;
+  options.engine->code_size = size_t{1} << 20;
+  return options;
+}
+
+void complain(const Round& round, uint64_t number, const std::string& complaint) {
+  fmt::print("round {} ({}, {}): {}\n", number, round.name(),
+             round.format == TableFormat::Pae ? "PAE" : "32-bit", complaint);
+}
+
 bool run_round(const Arguments& arguments, uint64_t number, FuzzerCounts& total,
                std::array<uint64_t, 3>& shadow_counts) {
-  const Round round(number);
-  PagingGuest::Options options{.processors = arguments.processors, .format = round.format};
-  if (!round.interpreted) {
-    options.engine.emplace();
-    options.engine->shadow = round.shadow;
-    options.engine->code_size = size_t{1} << 20;
-  }
-  PageTableFuzzer fuzzer(options, number);
+  const Round round(number, false);
+  PageTableFuzzer fuzzer(options_of(round, arguments.processors), number);
   bool right = true;
   for (uint64_t i = 0; right && i < arguments.steps; ++i) right = fuzzer.step();
   const FuzzerCounts& counts = fuzzer.counts();
@@ -90,23 +108,47 @@ bool run_round(const Arguments& arguments, uint64_t number, FuzzerCounts& total,
     shadow_counts[1] += shadow.table_writes;
     shadow_counts[2] += shadow.tables_released;
   }
-  if (!right) {
-    fmt::print("round {} ({}, {}): {}\n", number, round.name(),
-               round.format == TableFormat::Pae ? "PAE" : "32-bit", fuzzer.complaint());
-  }
+  if (!right) complain(round, number, fuzzer.complaint());
+  return right;
+}
+
+bool run_concurrent_round(const Arguments& arguments, uint64_t number, ConcurrentCounts& total) {
+  const Round round(number, true);
+  ConcurrentFuzzer fuzzer(options_of(round, 2), number);
+  bool right = true;
+  for (uint64_t i = 0; right && i < arguments.steps; ++i) right = fuzzer.phase();
+  const ConcurrentCounts& counts = fuzzer.counts();
+  total.phases += counts.phases;
+  total.stores += counts.stores;
+  total.accesses += counts.accesses;
+  total.faults += counts.faults;
+  total.mixed += counts.mixed;
+  if (!right) complain(round, number, fuzzer.complaint());
   return right;
 }
 
 int fuzz(const Arguments& arguments) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(arguments.seconds);
   FuzzerCounts total;
+  ConcurrentCounts concurrent;
   std::array<uint64_t, 3> shadow{};
   uint64_t round = 0;
   bool right = true;
   for (;
        right && (arguments.seconds != 0 ? std::chrono::steady_clock::now() < end : round < arguments.rounds);
-       ++round)
-    right = run_round(arguments, arguments.seed + round, total, shadow);
+       ++round) {
+    const uint64_t number = arguments.seed + round;
+    right = arguments.concurrent ? run_concurrent_round(arguments, number, concurrent)
+                                 : run_round(arguments, number, total, shadow);
+  }
+  if (arguments.concurrent) {
+    fmt::print(
+        "2 processors at once, {} rounds, {} phases: {} stores to tables, {} accesses ({} with several "
+        "right outcomes), {} faults\n",
+        round, concurrent.phases, concurrent.stores, concurrent.accesses, concurrent.mixed,
+        concurrent.faults);
+    return right ? EXIT_SUCCESS : EXIT_FAILURE;
+  }
   fmt::print(
       "{} processors, {} rounds, {} steps: {} edits, {} accesses ({} by stale translations, {} faults)\n",
       arguments.processors, round, total.steps, total.edits, total.accesses, total.stale, total.faults);
@@ -121,8 +163,10 @@ int fuzz(const Arguments& arguments) {
 int main(int count, char** words) {
   vitrine::engines::Arguments arguments;
   if (!vitrine::engines::parse(count, words, arguments)) {
-    fmt::print(stderr, "usage: {} [--processors 1|2] [--steps N] [--seed N] --rounds N | --seconds S\n",
-               words[0]);
+    fmt::print(
+        stderr,
+        "usage: {} [--processors 1|2 | --concurrent] [--steps N] [--seed N] --rounds N | --seconds S\n",
+        words[0]);
     return 2;
   }
   return vitrine::engines::fuzz(arguments);

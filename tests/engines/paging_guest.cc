@@ -18,9 +18,10 @@ namespace {
 using differential::kIdt, differential::kKernelBase, differential::kKernelPages, differential::kStackTop;
 
 constexpr uint32_t kMailbox = 0x1000, kPointerTables = 0x2000, kCommands = 0x3000, kKernel = 0x4000,
-                   kKernelTable = 0x8000, kDirectTable = 0x9000;
+                   kKernelTable = 0x8000, kDirectTable = 0x9000, kOtherKernelTable = 0xa000,
+                   kOtherStack = 0xb000, kOtherMailbox = 0xc000;
 constexpr uint32_t kCommandsAt = kKernelBase + kKernelPages * 0x1000;
-constexpr uint32_t kMailboxAt = PagingGuest::kDirect + kMailbox;
+constexpr uint32_t kStackAt = kCommandsAt - 0x1000, kMailboxAt = kCommandsAt + 0x1000;
 constexpr uint32_t kUserStack = 0;  // no user command uses it
 constexpr uint32_t kDone = 0x600d600d, kFaulted = 0x0bad0bad;
 constexpr uint8_t kReturnVector = 0x40;
@@ -53,7 +54,9 @@ class Assembler {
 }  // namespace
 
 PagingGuest::PagingGuest(const Options& options)
-    : pae_(options.format == TableFormat::Pae), ram_(memory::RamBlock::create("paging", kRamSize).value()) {
+    : pae_(options.format == TableFormat::Pae),
+      concurrent_(options.concurrent),
+      ram_(memory::RamBlock::create("paging", kRamSize).value()) {
   memory_.add(memory::Placement::ram(PhysicalAddress(0), kRamSize, *ram_, 0));
   model_ = cpu::CpuModel::create("max").value();
   build_tables();
@@ -61,11 +64,13 @@ PagingGuest::PagingGuest(const Options& options)
   for (uint32_t frame = 0; frame < kFrameCount; ++frame)
     mark(kFrames + frame * kPageSize, kFrames + frame * kPageSize);
   for (unsigned i = 0; i < options.processors; ++i) {
-    auto processor = std::make_unique<Processor>();
+    auto processor = std::make_unique<Processor>(*this);
     processor->vcpu = std::make_unique<cpu::Vcpu>(
-        cpu::CoreEnvironment{memory_, ports_, bus_, *model_, i, options.processors > 1});
+        cpu::CoreEnvironment{memory_, ports_, bus_, *model_, i, options.processors > 1 && !concurrent_});
     if (options.engine) {
-      processor->engine = translate::Engine::create(memory_, *model_, *options.engine).value();
+      translate::EngineOptions engine = *options.engine;
+      if (concurrent_) engine.lock = processor.get();
+      processor->engine = translate::Engine::create(memory_, *model_, engine).value();
       processor->vcpu->set_native_engine(processor->engine.get());
     }
     processors_.push_back(std::move(processor));
@@ -85,6 +90,11 @@ void PagingGuest::put_word(uint32_t physical, uint32_t value) {
 }
 void PagingGuest::put_entry(uint32_t physical, uint64_t value) {
   memory_.write(PhysicalAddress(physical), entry_size(), value);
+}
+void PagingGuest::set_word(uint32_t physical, uint32_t value) {
+  lock_.lock();
+  put_word(physical, value);
+  lock_.unlock();
 }
 uint32_t PagingGuest::word(uint32_t physical) const {
   uint32_t value = 0;
@@ -115,15 +125,22 @@ void PagingGuest::build_tables() {
       const uint64_t directory = kDirectories + space * kDirectorySize + i * kPageSize;
       memory_.write(PhysicalAddress(root(space) + i * 8), 8, directory | x86::kPagePresent);
     }
-    put_entry(directory_entry(space, kKernelBase), kKernelTable | kUsed | x86::kPageUser);
+    const bool other = concurrent_ && space >= kSpaces / 2;
+    put_entry(directory_entry(space, kKernelBase),
+              (other ? kOtherKernelTable : kKernelTable) | kUsed | x86::kPageUser);
     put_entry(directory_entry(space, kDirect), kDirectTable | kUsed);
   }
   const auto page = [&](uint32_t table, uint32_t address, uint64_t entry) {
     put_entry(table + (address >> kPageShift & index_mask) * size, entry);
   };
-  for (uint32_t i = 0; i < kKernelPages; ++i)
-    page(kKernelTable, kKernelBase + i * kPageSize, (kKernel + i * kPageSize) | kUsed);
-  page(kKernelTable, kCommandsAt, kCommands | x86::kPagePresent | x86::kPageUser | x86::kPageAccessed);
+  for (const uint32_t table : {kKernelTable, kOtherKernelTable}) {
+    for (uint32_t i = 0; i < kKernelPages; ++i)
+      page(table, kKernelBase + i * kPageSize, (kKernel + i * kPageSize) | kUsed);
+    page(table, kCommandsAt, kCommands | x86::kPagePresent | x86::kPageUser | x86::kPageAccessed);
+    page(table, kMailboxAt, kMailbox | kUsed);
+  }
+  page(kOtherKernelTable, kStackAt, kOtherStack | kUsed);
+  page(kOtherKernelTable, kMailboxAt, kOtherMailbox | kUsed);
   for (uint32_t i = 0; i < 512; ++i) page(kDirectTable, kDirect + i * kPageSize, i * kPageSize | kUsed);
   for (uint32_t table = 0; table < kTables; ++table)
     mark(kFirstTable + table * kPageSize, kFirstTable + table * kPageSize);
@@ -162,6 +179,11 @@ void PagingGuest::build_code() {
   command(Command::CompareExchange, {0xf0, 0x0f, 0xc7, 0x0f});
   command(Command::Fill, {0xf3, 0xab});
   command(Command::Copy, {0xf3, 0xa5});
+  // mov edi, [esi]; mov eax, [esi+4]; mov [edi], eax; add esi, 8; mov edx, ebx; dec edx; jnz -1; dec ecx; jnz
+  command(Command::StoreList, {0x8b, 0x3e, 0x8b, 0x46, 0x04, 0x89, 0x07, 0x83, 0xc6, 0x08, 0x89, 0xda, 0x4a,
+                               0x75, 0xfd, 0x49, 0x75, 0xee});
+  // mov ebx, [esi]; mov eax, [ebx]; mov [esi+4], eax; add esi, 8; dec ecx; jnz
+  command(Command::LoadList, {0x8b, 0x1e, 0x8b, 0x03, 0x89, 0x46, 0x04, 0x83, 0xc6, 0x08, 0x49, 0x75, 0xf3});
   command(Command::InvalidatePage, {0x0f, 0x01, 0x3b});
   command(Command::LoadCr3, {0x0f, 0x22, 0xd8});
   command(Command::LoadCr0, {0x0f, 0x22, 0xc0});
@@ -193,7 +215,7 @@ void PagingGuest::start(unsigned index) {
   state.activity = cpu::Activity::Halted;
   state.eip = dispatcher_ + 1;
   state.eflags = 2;
-  state.cr3 = root(0);
+  state.cr3 = root(concurrent_ ? index * kSpaces / 2 : 0);
   state.cr4 |= pae_ ? x86::kCr4Pae : x86::kCr4Pse;
   state.efer = pae_ ? x86::kEferNxe : 0;
   if (pae_) state.pdptes = paging::read_pdptes(memory_, state.cr3).value();
@@ -211,8 +233,23 @@ paging::PagingRegisters PagingGuest::registers(unsigned processor) const {
   return registers;
 }
 
+void PagingGuest::Processor::stop_others() {
+  for (const auto& other : guest.processors_) {
+    if (other.get() != this) other->engine->halt();
+  }
+}
+
 std::optional<CommandResult> PagingGuest::run(unsigned processor, Command command,
                                               const CommandRegisters& registers) {
+  if (!concurrent_) return run_locked(processor, command, registers);
+  lock_.lock();
+  auto result = run_locked(processor, command, registers);
+  lock_.unlock();
+  return result;
+}
+
+std::optional<CommandResult> PagingGuest::run_locked(unsigned processor, Command command,
+                                                     const CommandRegisters& registers) {
   constexpr uint64_t kBudget = 100'000;
   constexpr unsigned kMostRuns = 1000;
   const uint32_t mailbox[9] = {registers.edi,
@@ -224,13 +261,14 @@ std::optional<CommandResult> PagingGuest::run(unsigned processor, Command comman
                                registers.ecx,
                                registers.eax,
                                entries_[static_cast<size_t>(command)]};
-  for (uint32_t i = 0; i < 9; ++i) put_word(kMailbox + 4 * i, mailbox[i]);
+  const uint32_t box = concurrent_ && processor == 1 ? kOtherMailbox : kMailbox;
+  for (uint32_t i = 0; i < 9; ++i) put_word(box + 4 * i, mailbox[i]);
   Processor& p = *processors_[processor];
   cpu::CpuState& state = p.vcpu->state();
   state.activity = cpu::Activity::Running;
   cpu::Exit exit;
   for (unsigned runs = 0; runs < kMostRuns; ++runs) {
-    if (p.engine) p.engine->set_alarm(kNanosecondsPerSecond);
+    if (p.engine && !concurrent_) p.engine->set_alarm(kNanosecondsPerSecond);
     exit = p.vcpu->run(kBudget);
     if (exit.reason == cpu::ExitReason::Halted) break;
   }
@@ -243,8 +281,10 @@ std::optional<CommandResult> PagingGuest::run(unsigned processor, Command comman
     return std::nullopt;
   }
   const uint32_t eax = state.gpr[x86::kEax];
-  if (how == kDone) return CommandResult{.eax = eax};
-  return CommandResult{.fault = true, .error_code = eax, .address = state.gpr[x86::kEbx], .eax = 0};
+  const uint32_t esi = state.gpr[x86::kEsi];
+  if (how == kDone) return CommandResult{.eax = eax, .esi = esi};
+  return CommandResult{
+      .fault = true, .error_code = eax, .address = state.gpr[x86::kEbx], .eax = 0, .esi = esi};
 }
 
 }  // namespace vitrine::engines
