@@ -3,14 +3,18 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "sandbox/kernel_calls.h"
 
 namespace vitrine::sandbox {
 namespace {
@@ -105,11 +109,23 @@ bool passes_controller(const std::string& directory, std::string_view controller
   return write_value(path, fmt::format("+{}", controller)).has_value();
 }
 
-/// The group of version 2 below which a controller works: our own, or its parent if that is ours, too.
-std::string unified_place(const CgroupPlaces& places, std::string_view controller) {
+/// Controllers of version 2.
+struct Controllers {
+  bool memory = false;
+  bool processes = false;
+};
+
+/// The group of version 2 below which these work: our own, or its parent if that is ours, too.
+std::string unified_place(const CgroupPlaces& places, Controllers wanted) {
   for (const std::string& directory : {places.unified, places.unified_parent}) {
     if (directory.empty() || ::access(directory.c_str(), W_OK) != 0) continue;
-    if (controller.empty() || passes_controller(directory, controller)) return directory;
+    if (!wanted.memory && !wanted.processes) return directory;
+    // cgroups(7), "no internal processes": a group that has processes in it, as ours has us, passes none on.
+    // The root may; it has no type. (pids could be passed on, but what is below could then not be entered.)
+    if (directory == places.unified && ::access((directory + "/cgroup.type").c_str(), F_OK) == 0) continue;
+    if (wanted.memory && !passes_controller(directory, "memory")) continue;
+    if (wanted.processes && !passes_controller(directory, "pids")) continue;
+    return directory;
   }
   return {};
 }
@@ -127,9 +143,28 @@ void remove_abandoned(const std::string& parent) {
   }
 }
 
+/// That it can be made does not say that it can be entered.
+ProbeOutcome enter(const Cgroup& cgroup) {
+  const std::vector<int> entrances = cgroup.entrances();
+  const long pid = clone_process(SIGCHLD, nullptr);
+  if (pid < 0) return failed_probe("clone");
+  if (pid == 0) {
+    for (const int entrance : entrances) {
+      if (::write(entrance, "0", 1) != 1) ::_exit(errno);
+    }
+    ::_exit(0);
+  }
+  int status = 0;
+  while (::waitpid(static_cast<pid_t>(pid), &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+  return failed_probe("entering the control group");
+}
+
 ProbeOutcome outcome_of(const CgroupLimits& limits) {
   const auto cgroup = Cgroup::create(limits);
-  if (cgroup) return {};
+  if (cgroup) return enter(*cgroup);
   ProbeOutcome outcome{cgroup.error().errno_value != 0 ? cgroup.error().errno_value : ENOENT, 0, {}};
   const std::string step = cgroup.error().what + " " + cgroup.error().object;
   std::strncpy(outcome.step, step.c_str(), sizeof outcome.step - 1);
@@ -173,12 +208,14 @@ Result<Cgroup> Cgroup::create(const CgroupLimits& limits, const CgroupPlaces& pl
   Cgroup cgroup;
   cgroup.groups_.reserve(3);
   // One group of version 2 for everything that it can do; version 1 for the rest.
-  const std::string memory = limits.memory ? unified_place(places, "memory") : "";
-  const std::string processes = limits.processes ? unified_place(places, "pids") : "";
-  const std::string unified = !memory.empty()      ? memory
-                              : !processes.empty() ? processes
-                                                   : unified_place(places, "");
-  if (!unified.empty() && (limits.kill || !memory.empty() || !processes.empty())) {
+  Controllers here;
+  std::string unified;
+  for (const Controllers some : {Controllers{true, true}, {true, false}, {false, true}, {false, false}}) {
+    here = {some.memory && limits.memory, some.processes && limits.processes};
+    unified = unified_place(places, here);
+    if (!unified.empty()) break;
+  }
+  if (!unified.empty() && (limits.kill || here.memory || here.processes)) {
     auto added = cgroup.add(unified);
     if (added) {
       cgroup.unified_ = (*added)->path;
@@ -190,7 +227,7 @@ Result<Cgroup> Cgroup::create(const CgroupLimits& limits, const CgroupPlaces& pl
         Error{"no control group of version 2 that may be divided", places.unified, EACCES});
   }
   if (limits.memory) {
-    if (!cgroup.unified_.empty() && memory == unified) {
+    if (!cgroup.unified_.empty() && here.memory) {
       cgroup.memory_ = cgroup.unified_;
       cgroup.memory_is_unified_ = true;
       if (auto set = write_value(cgroup.memory_ + "/memory.max", fmt::to_string(*limits.memory)); !set)
@@ -206,7 +243,7 @@ Result<Cgroup> Cgroup::create(const CgroupLimits& limits, const CgroupPlaces& pl
     }
   }
   if (limits.processes) {
-    if (!cgroup.unified_.empty() && processes == unified) {
+    if (!cgroup.unified_.empty() && here.processes) {
       cgroup.process_ = cgroup.unified_;
     } else if (!places.processes.empty()) {
       cgroup.process_ = TRY(cgroup.add(places.processes))->path;

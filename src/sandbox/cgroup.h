@@ -20,7 +20,7 @@ struct CgroupSupport {
   ProbeOutcome kill;
 };
 
-/// Tries by making and removing groups.
+/// Tries by making, entering and removing groups.
 [[nodiscard]] CgroupSupport probe_cgroups();
 
 /// Directories in which groups can be made. Empty: nowhere.

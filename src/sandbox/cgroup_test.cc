@@ -124,15 +124,20 @@ TEST_F(CgroupFiles, AControllerThatCouldBePassedOnIs) {
   EXPECT_EQ(groups("unified").size(), 1U);
 }
 
-TEST_F(CgroupFiles, OursMayBeDividedOrTheOneAroundIt) {
-  // cgroups(7), "no internal processes": our own group has us in it, and no controllers below.
+TEST_F(CgroupFiles, AGroupWithProcessesInItIsNotDividedButTheOneAroundIt) {
+  // cgroups(7), "no internal processes": our own group has us in it. pids could be passed on all the same,
+  // and then what is below could not be entered.
   fs::create_directory(root_ / "unified/ours");
+  write("unified/ours/cgroup.type", "domain\n");
+  write("unified/ours/cgroup.controllers", "memory pids\n");
+  write("unified/ours/cgroup.subtree_control", "");
   places_.unified = root_ / "unified/ours";
   places_.unified_parent = root_ / "unified";
   const auto cgroup = Cgroup::create({uint64_t{1} << 20, 3, false}, places_);
   ASSERT_TRUE(cgroup) << cgroup.error().message();
   EXPECT_EQ(groups("unified").size(), 2U);
   EXPECT_TRUE(groups("unified/ours").empty());
+  EXPECT_EQ(read(root_ / "unified/ours/cgroup.subtree_control"), "");
 }
 
 TEST_F(CgroupFiles, WhatVersion2LacksVersion1Gives) {

@@ -371,6 +371,7 @@ Result<void> Launch::clone() {
 Error Launch::setup_error(const SetupMessage& message) {
   const StageText text = describe(message.stage);
   missing_ = text.mechanism;
+  if (message.stage == Stage::Cgroup) cgroups_refused_ = true;
   std::string object = message.stage == Stage::Execute ? program_.path : "";
   if (plan_.mounts && message.index >= 0 && static_cast<size_t>(message.index) < plan_.mounts->size() &&
       (message.stage == Stage::Mounts || message.stage == Stage::Processes)) {
