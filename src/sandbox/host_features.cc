@@ -39,7 +39,8 @@ constexpr std::string_view kNamespaceAdvice =
     "the host or the container forbids it: kernel.unprivileged_userns_clone, user.max_user_namespaces, "
     "kernel.apparmor_restrict_unprivileged_userns, the container's seccomp profile";
 constexpr std::string_view kCgroupAdvice =
-    "a cgroup that this user may divide is needed: systemd-run --user --scope -p Delegate=yes";
+    "the cgroup around this process's must be this user's to divide: systemd-run --user --scope -p "
+    "Delegate=yes, and in it a group for whoever starts boxes";
 
 constexpr Row kRows[] = {
     {Mechanism::SeccompFilter, "seccomp-filter", "system calls are filtered", probe_seccomp_filter,
