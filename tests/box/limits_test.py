@@ -112,9 +112,13 @@ class Survivors(harness.TestCase):
             for host in HOSTS:
                 with self.subTest(user=user, host=host):
                     path = self.lock_directory(user)
-                    report = self.box(["--rw", path, "--processes", "16", "--wall", "200ms"], "churn", path / "lock",
-                                      user=user, host=HOSTS[host])
-                    self.assertEqual(report["verdict"], "time limit", report)
+                    for wall in ("200ms", "2s", "20s"):
+                        report = self.box(["--rw", path, "--processes", "16", "--wall", wall], "churn", path / "lock",
+                                          user=user, host=HOSTS[host])
+                        self.assertEqual(report["verdict"], "time limit", report)
+                        # A busy host may need longer until the program has begun.
+                        if (path / "lock").exists():
+                            break
                     self.assertFalse(self.is_locked(path / "lock"))
 
     def test_supervisor_killed(self):
