@@ -159,7 +159,10 @@ class Guest:
     def beside_ram(self):
         """MiB of the process that are not the guest's memory."""
         resident, ram, mapping = 0, 0, False
-        for line in pathlib.Path(f"/proc/{self.process.child.pid}/smaps").read_text().splitlines():
+        started = self.process.child.pid
+        # Vitrine's machine runs in a child of what was started.
+        children = pathlib.Path(f"/proc/{started}/task/{started}/children").read_text().split()
+        for line in pathlib.Path(f"/proc/{(children or [started])[0]}/smaps").read_text().splitlines():
             if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ *(.*)", line):
                 size = int(found[2], 16) - int(found[1], 16)
                 mapping = "memfd:ram" in found[3] or (not found[3] and size == MEMORY << 20)

@@ -208,6 +208,14 @@ void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.log.items = options.log_items;
 }
 
+/// Asked here, where files of /proc can be read.
+translate::HostSupport host_support(uint64_t memory_size) {
+  translate::HostSupport host = translate::probe_host();
+  // Guest memory is mapped before the engine looks.
+  if (host.addresses != UINT64_MAX) host.addresses -= std::min(host.addresses, memory_size);
+  return host;
+}
+
 }  // namespace
 
 TemporaryFile::~TemporaryFile() {
@@ -219,6 +227,7 @@ Result<OpenedMachine> open_machine(const RunOptions& options) {
   machine::MachineConfig& config = opened.config;
   copy_values(options, config);
   if (auto done = check_memory(config.memory_size); !done) return std::unexpected(done.error());
+  config.host = host_support(config.memory_size);
   if (auto done = open_firmware(options, config); !done) return std::unexpected(done.error());
   if (auto done = open_kernel(options, config); !done) return std::unexpected(done.error());
   if (auto done = read_firmware_files(options, config); !done) return std::unexpected(done.error());
@@ -253,7 +262,7 @@ Result<OpenedMachine> open_machine(const RunOptions& options) {
   return opened;
 }
 
-Result<Descriptor> HostFileService::create_file(std::string_view path) {
+Result<Descriptor> HostFileService::create_file(std::string_view path, machine::FileContents /*contents*/) {
   Descriptor file(::open(std::string(path).c_str(),
                          O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666));
   if (!file) return std::unexpected(error_from_errno("cannot create the file", path));

@@ -39,7 +39,8 @@ struct OpenedMachine {
 /// Opens files on behalf of the monitor, with the rights of the process.
 class HostFileService final : public machine::FileService {
  public:
-  [[nodiscard]] Result<Descriptor> create_file(std::string_view path) override;
+  [[nodiscard]] Result<Descriptor> create_file(std::string_view path,
+                                               machine::FileContents contents) override;
 };
 
 }  // namespace vitrine::cli

@@ -352,9 +352,10 @@ TEST_F(OpenTest, MemoryThatTheHostDoesNotHave) {
 
 TEST_F(OpenTest, TheMonitorsFiles) {
   HostFileService files;
-  EXPECT_TRUE(files.create_file(path("out.png")));
+  EXPECT_TRUE(files.create_file(path("out.png"), machine::FileContents::Picture));
   EXPECT_TRUE(std::filesystem::exists(path("out.png")));
-  EXPECT_THAT(files.create_file(path("none/out.png")).error().message(), HasSubstr("No such file"));
+  EXPECT_THAT(files.create_file(path("none/out.png"), machine::FileContents::Picture).error().message(),
+              HasSubstr("No such file"));
 }
 
 }  // namespace

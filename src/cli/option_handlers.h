@@ -25,7 +25,8 @@ OptionHandler option_serial, option_parallel, option_debugcon, option_monitor, o
     option_nographic, option_gdb, option_gdb_default;
 // option_running.cc
 OptionHandler option_rtc, option_clock, option_icount, option_nodefaults, option_no_reboot, option_stats,
-    option_no_shutdown, option_paused, option_log, option_log_file, option_pidfile, option_nothing;
+    option_no_shutdown, option_paused, option_log, option_log_file, option_pidfile, option_sandbox,
+    option_files, option_nothing;
 
 // option_virtio.cc
 class PropertyList;

@@ -182,6 +182,19 @@ Result<void> option_pidfile(RunOptions& options, std::string_view argument) {
   return {};
 }
 
+Result<void> option_sandbox(RunOptions& options, std::string_view argument) {
+  if (argument != "on" && argument != "off")
+    return std::unexpected(Error{"--sandbox is on or off, not", std::string(argument)});
+  options.sandbox = argument == "on";
+  return {};
+}
+
+Result<void> option_files(RunOptions& options, std::string_view argument) {
+  if (argument.empty()) return std::unexpected(Error{"--files needs a directory", ""});
+  options.file_directories.emplace_back(argument);
+  return {};
+}
+
 Result<void> option_nothing(RunOptions&, std::string_view) {
   return {};
 }

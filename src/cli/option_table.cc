@@ -72,6 +72,10 @@ constexpr Option kOptions[] = {
      "at the end, says what happened how often and what it cost", option_stats},
     {"no-shutdown", "", Running, "power-off pauses the machine", option_no_shutdown},
     {"nodefaults", "", Running, "no device that was not asked for", option_nodefaults},
+    {"sandbox", "on|off", Running, "off: a guest that breaks out has all of your rights (default on)",
+     option_sandbox},
+    {"files", "DIR", Running,
+     "let the monitor write files beneath this directory, too; may be given several times", option_files},
     {"pidfile", "FILE", Running, "write the process number here", option_pidfile},
 
     {"gdb", "tcp::PORT|unix:PATH", Debugging, "listen for gdb", option_gdb},

@@ -139,6 +139,8 @@ struct RunOptions {
   bool no_reboot = false;
   bool no_shutdown = false;
   bool start_paused = false;
+  bool sandbox = true;
+  std::vector<std::string> file_directories;  ///< --files
 
   uint32_t log_items = 0;
   std::string log_file;

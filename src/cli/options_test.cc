@@ -56,6 +56,15 @@ TEST(OptionTable, NoLineOfHelpIsTooWide) {
   }
 }
 
+TEST(Options, TheSandboxIsOnUnlessItIsOff) {
+  EXPECT_TRUE(parsed({}).sandbox);
+  EXPECT_TRUE(parsed({"--sandbox=on"}).sandbox);
+  EXPECT_FALSE(parsed({"-sandbox", "off"}).sandbox);
+  EXPECT_THAT(refusal({"--sandbox=maybe"}), HasSubstr("on or off"));
+  EXPECT_THAT(parsed({"--files", "a", "--files=b"}).file_directories, testing::ElementsAre("a", "b"));
+  EXPECT_THAT(refusal({"--files="}), HasSubstr("directory"));
+}
+
 TEST(Options, StatisticsHaveAFormAndAPlace) {
   using Form = machine::StatisticsConfig::Form;
   EXPECT_EQ(parsed({}).statistics.form, Form::None);

@@ -12,6 +12,7 @@
 #include "cpu/block_flow.h"
 #include "cpu/fetch.h"
 #include "cpu/fpu_state.h"
+#include "cpu/host_unit.h"
 #include "cpu/mode.h"
 #include "cpu/native_engine.h"
 #include "cpu/observer.h"
@@ -70,6 +71,10 @@ Vcpu::Vcpu(const CoreEnvironment& environment)
 }
 
 Vcpu::~Vcpu() = default;
+
+void Vcpu::prepare() {
+  (void)host_unit(*core_);
+}
 
 void Vcpu::reset() {
   reset_state(*core_, ResetKind::PowerOn);

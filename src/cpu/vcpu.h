@@ -26,6 +26,10 @@ class Vcpu : public Serializable, public inspect::CounterGroup {
   explicit Vcpu(const CoreEnvironment& environment);
   ~Vcpu() override;
 
+  /// Makes what is otherwise made when an instruction first needs it: from then on this processor maps no
+  /// memory executable any more.
+  void prepare();
+
   /// Executes at most `budget` instructions: exactly that many, unless there is another reason to stop. A
   /// delivered fault counts as one, an interrupt as none. Takes pending interrupts first. When a breakpoint
   /// stands at the very first instruction it is passed over if the previous exit reported it.

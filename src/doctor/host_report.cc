@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "capability/json_string.h"
 #include "doctor/kvm_probe.h"
@@ -41,6 +42,39 @@ Section guarantees(const HostFeatures& features) {
     section.rows.push_back({std::string(guarantee_name(each.guarantee)), verdict(each.held),
                             std::string(guarantee_meaning(each.guarantee)), std::move(detail)});
   }
+  return section;
+}
+
+/// "by seccomp-filter, landlock (not mount-namespace)"
+std::string rests_on(const HostFeatures& features, std::initializer_list<Mechanism> mechanisms) {
+  std::string there, missing;
+  for (const Mechanism mechanism : mechanisms) {
+    std::string& names = features.has(mechanism) ? there : missing;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", mechanism_name(mechanism));
+  }
+  return fmt::format("by {}{}", there, missing.empty() ? "" : fmt::format(" (not by {})", missing));
+}
+
+/// All of it rests on the filter; what else there is stands behind. See docs/machine-process.md.
+Section machine_process(const HostFeatures& features) {
+  using enum Mechanism;
+  Section section{"machine-process", "What a machine's process (vitrine run) is kept from on this host", {}};
+  const bool possible = features.has(SeccompFilter) && features.has(NoNewPrivileges);
+  const auto add = [&](std::string_view name, std::string_view text,
+                       std::initializer_list<Mechanism> mechanisms) {
+    section.rows.push_back(
+        {std::string(name), verdict(possible), std::string(text),
+         possible ? rests_on(features, mechanisms) : "without seccomp-filter only --sandbox=off is left"});
+  };
+  add("machine-files", "opens no file and sees none", {SeccompFilter, Landlock, MountNamespace});
+  add("machine-network", "reaches no address and no socket of others",
+      {SeccompFilter, Landlock, NetworkNamespace});
+  add("machine-processes", "starts, signals and sees no process",
+      {SeccompFilter, Landlock, PidNamespace, UserNamespace});
+  add("machine-code", "makes no memory executable once the guest runs", {SeccompFilter, DenyWriteExecute});
+  const sandbox::Feature& reports = features[SeccompNotification];
+  section.rows.push_back({"machine-reports", verdict(reports.available), "a call that is denied is named",
+                          reports.available ? rests_on(features, {SeccompNotification}) : reports.detail});
   return section;
 }
 
@@ -88,6 +122,7 @@ HostReport examine_host() {
   HostReport report;
   report.push_back(guarantees(features));
   report.push_back({"machine", "What running guest code natively (vitrine run) takes", machine_rows()});
+  report.push_back(machine_process(features));
   report.push_back({"limits", "Limits", limit_rows()});
   report.push_back(mechanisms(features));
   report.push_back({"calls", "Further system calls", call_rows()});

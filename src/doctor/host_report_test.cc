@@ -35,8 +35,8 @@ TEST(HostReport, HasEveryGuaranteeAndEveryMechanismUnderItsOwnName) {
     EXPECT_TRUE(names.contains(std::string(guarantee_name(static_cast<sandbox::Guarantee>(i)))));
   for (size_t i = 0; i < sandbox::kMechanismCount; ++i)
     EXPECT_TRUE(names.contains(std::string(mechanism_name(static_cast<sandbox::Mechanism>(i)))));
-  for (const char* name :
-       {"native-engine", "fsgsbase", "max-map-count", "openat2", "user-dispatch", "userfaultfd", "kvm"})
+  for (const char* name : {"native-engine", "fsgsbase", "max-map-count", "openat2", "user-dispatch",
+                           "userfaultfd", "kvm", "machine-files", "machine-code"})
     EXPECT_NE(find(report, name), nullptr) << name;
 }
 

@@ -56,6 +56,7 @@ Result<std::unique_ptr<Follower>> Follower::create(const cpu::CpuModel& model, A
   std::unique_ptr<Follower> follower(new Follower(log));
   Follower& f = *follower;
   f.vcpu_ = std::make_unique<cpu::Vcpu>(cpu::CoreEnvironment{f.memory_, f.ports_, f, model, 0});
+  f.vcpu_->prepare();
   f.engine_ = TRY(translate::Engine::create(f.memory_, model, options));
   f.pilot_ = std::make_unique<Pilot>(*f.engine_, f.forgot_);
   f.vcpu_->set_native_engine(f.pilot_.get());

@@ -28,7 +28,8 @@ Result<std::unique_ptr<Lockstep>> Lockstep::create(const Environment& environmen
       Follower::create(environment.model, lockstep->recorder_.log(),
                        {.privileged = environment.privileged,
                         .shadow = {.policy = environment.shadow.policy, .views = environment.shadow.views},
-                        .counting = translate::InstructionCounting::Exact}));
+                        .counting = translate::InstructionCounting::Exact,
+                        .host = environment.host}));
   return lockstep;
 }
 

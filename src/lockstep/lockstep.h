@@ -32,6 +32,7 @@ struct Environment {
   std::function<void(const std::string& report)> report;
   translate::PrivilegedPolicy privileged = translate::PrivilegedPolicy::CallOut;  ///< Of the native engine.
   paging::ShadowChoice shadow = {};                                               ///< The same.
+  std::optional<translate::HostSupport> host = {};  ///< What it allows that engine; nothing: it is asked.
 };
 
 struct Counters {

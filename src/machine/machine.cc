@@ -39,11 +39,11 @@ constexpr unsigned long kTimerSlack = 1'000;
 
 }  // namespace
 
-Result<int> run_machine(MachineConfig config, FileService& files) {
+Result<int> run_machine(MachineConfig config, FileService& files, const Ready& ready) {
   std::unique_ptr<Machine> machine = TRY(Machine::create(std::move(config), files));
   // The kernel's file, and what it was on the way to its pieces, were large.
   ::malloc_trim(0);
-  return machine->run();
+  return machine->run(ready);
 }
 
 namespace {
@@ -72,7 +72,8 @@ Machine::Machine(MachineConfig& config)
       start_paused_(config.start_paused),
       no_reboot_(config.no_reboot),
       no_shutdown_(config.no_shutdown),
-      statistics_at_end_(std::move(config.statistics)) {}
+      statistics_at_end_(std::move(config.statistics)),
+      confinement_(std::move(config.confinement)) {}
 
 Machine::~Machine() {
   set_check_failure_hook(nullptr, nullptr);
@@ -160,12 +161,17 @@ PcHost Machine::make_host() {
   };
 }
 
-int Machine::run() {
+Result<int> Machine::run(const Ready& ready) {
   (void)::prctl(PR_SET_TIMERSLACK, kTimerSlack, 0UL, 0UL, 0UL);
   if (auto started = statistics_->start(); !started) report(started.error());
+  const bool parallel = pc_->processors().parallel();
+  if (parallel) start_parallel();
+  if (const Result<void> done = ready ? ready() : Result<void>{}; !done) {
+    if (parallel) end_parallel();
+    return std::unexpected(done.error());
+  }
   if (!start_paused_) resume();
-  if (pc_->processors().parallel()) {
-    start_parallel();
+  if (parallel) {
     while (!end_status_) parallel_turn();
     end_parallel();
   }

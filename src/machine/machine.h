@@ -32,6 +32,7 @@
 #include "machine/pc.h"
 #include "machine/processor_threads.h"
 #include "machine/real_clock.h"
+#include "machine/run.h"
 #include "machine/simple_character_backends.h"
 #include "machine/statistics.h"
 #include "machine/virtual_clock.h"
@@ -45,7 +46,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   ~Machine() override;
 
   /// Runs to the end of the machine. Returns the status for the process.
-  [[nodiscard]] int run();
+  [[nodiscard]] Result<int> run(const Ready& ready);
 
   // MonitorTarget and DebugTarget (machine_monitor.cc)
   [[nodiscard]] std::string name() const override { return name_; }
@@ -156,7 +157,8 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   Nanoseconds turn_time_ = 0;  // when timers were last served
   uint64_t polled_at_ = 0;     // instructions executed at the last look outside
   uint64_t triple_faults_ = 0;
-  std::string roms_;  // `info roms`
+  std::string roms_;         // `info roms`
+  std::string confinement_;  // `info sandbox`
 };
 
 }  // namespace vitrine::machine

@@ -13,6 +13,7 @@
 #include "base/descriptor.h"
 #include "devices/virtio_types.h"
 #include "paging/shadow_policy.h"
+#include "translate/host_support.h"
 
 namespace vitrine::machine {
 
@@ -232,6 +233,11 @@ struct MachineConfig {
   bool start_paused = false;  ///< -S
   bool no_reboot = false;     ///< A reset ends the machine.
   bool no_shutdown = false;   ///< Power-off pauses the machine.
+
+  /// What the host allows a native engine. Nothing: it is asked when the engine is made.
+  std::optional<translate::HostSupport> host;
+  /// `info sandbox`: how this process is confined; lines, each ended.
+  std::string confinement;
 
   LogConfig log;
   /// signalfd(2) of SIGINT, SIGTERM and SIGHUP, which ask for an orderly end, and SIGUSR1, which asks for

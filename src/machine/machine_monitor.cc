@@ -199,6 +199,7 @@ std::string Machine::describe(Subject subject) const {
     case Subject::Roms: return roms_;
     case Subject::Balloon: return describe_balloon(*pc_);
     case Subject::Statistics: return inspect::to_table(statistics_->gather());
+    case Subject::Sandbox: return confinement_;
     case Subject::Gdb: return gdb_ ? gdb_->describe() : std::string();
   }
   return {};

@@ -86,7 +86,8 @@ Result<void> screendump(MonitorSession& session, std::string_view arguments) {
   if (!arguments.empty())
     return std::unexpected(Error{"screendump writes PNG to one file; cannot use", std::string(arguments)});
   const ScreenImage image = TRY(session.target().screenshot());
-  return write_png(TRY(session.files().create_file(path)), image.width, image.height, image.rgb);
+  return write_png(TRY(session.files().create_file(path, FileContents::Picture)), image.width, image.height,
+                   image.rgb);
 }
 
 void command_screendump(MonitorSession& session, std::string_view arguments) {

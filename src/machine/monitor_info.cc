@@ -144,6 +144,7 @@ constexpr MonitorCommand kInfoCommands[] = {
     {"roms", "", "", "firmware and kernel in memory", info_subject<Subject::Roms>},
     {"balloon", "", "", "how much memory the guest has left itself", info_subject<Subject::Balloon>},
     {"stats", "", "", "what was counted, and where time went", info_subject<Subject::Statistics>},
+    {"sandbox", "", "", "what this machine's process has given up", info_subject<Subject::Sandbox>},
     {"gdb", "", "", "the gdb server", info_subject<Subject::Gdb>},
     {"status", "", "", "running or paused", info_status},
     {"name", "", "", "the machine's name", info_name},

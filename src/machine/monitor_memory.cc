@@ -184,7 +184,7 @@ Result<void> save(MonitorSession& session, std::string_view arguments, Reader::S
   if (arguments.find_first_not_of(' ') == std::string_view::npos) return std::unexpected(usage);
   uint64_t size = TRY(session.evaluate(arguments));
   if (size > kMostSaved) return std::unexpected(Error{"at most 4 GiB at once", ""});
-  const Descriptor file = TRY(session.files().create_file(path));
+  const Descriptor file = TRY(session.files().create_file(path, FileContents::Memory));
   const Reader reader(session, space);
   std::vector<uint8_t> buffer;
   while (size > 0) {

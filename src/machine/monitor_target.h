@@ -39,7 +39,7 @@ struct DisassembledInstruction {
 };
 
 /// A part of the machine that describes itself in a few lines.
-enum class Subject : uint8_t { Pic, Irq, Pci, Block, Chardev, Roms, Gdb, Balloon, Statistics };
+enum class Subject : uint8_t { Pic, Irq, Pci, Block, Chardev, Roms, Gdb, Balloon, Statistics, Sandbox };
 
 class MonitorTarget {
  public:

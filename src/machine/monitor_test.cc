@@ -99,7 +99,7 @@ class FakeTarget : public MonitorTarget {
 /// Files in memory.
 class FakeFiles : public FileService {
  public:
-  Result<Descriptor> create_file(std::string_view path) override {
+  Result<Descriptor> create_file(std::string_view path, FileContents) override {
     if (path == "/forbidden")
       return std::unexpected(Error{"cannot create the file", std::string(path), EACCES});
     Descriptor file(::memfd_create("file", MFD_CLOEXEC));

@@ -92,6 +92,7 @@ Result<void> Pc::make_processors(const MachineConfig& config) {
       .set_ferr = [this](bool level) { coprocessor_ports_->set_ferr(level); },
       .report_difference = host_.report_difference,
       .shadow = config.shadow,
+      .host = config.host,
   };
   auto made = Processors::create(environment, config.engine, config.clock.kind);
   if (!made && config.without_engine == WithoutEngine::Interpret) {

@@ -1,6 +1,5 @@
 #include "machine/processor_threads.h"
 
-#include <pthread.h>
 #include <sched.h>
 
 #include <utility>
@@ -27,17 +26,17 @@ bool concerns_machine(cpu::ExitReason reason) {
 // At a real-time priority threads of one priority do not preempt each other: vCPUs that compute would keep
 // the machine's thread from serving their timers for ever. So they go one below it.
 void yield_precedence() {
-  int policy = 0;
+  int policy = ::sched_getscheduler(0);
   sched_param parameters{};
-  if (::pthread_getschedparam(::pthread_self(), &policy, &parameters) != 0) return;
   if (policy != SCHED_FIFO && policy != SCHED_RR) return;
+  if (::sched_getparam(0, &parameters) != 0) return;
   if (parameters.sched_priority > ::sched_get_priority_min(policy)) {
     --parameters.sched_priority;
   } else {
     policy = SCHED_OTHER;
     parameters.sched_priority = 0;
   }
-  (void)::pthread_setschedparam(::pthread_self(), policy, &parameters);
+  (void)::sched_setscheduler(0, policy, &parameters);
 }
 
 }  // namespace

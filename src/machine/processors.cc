@@ -70,8 +70,9 @@ Result<std::unique_ptr<Processors>> Processors::create(Environment environment, 
   if (in_lockstep(engine)) {
     const auto privileged = engine == EngineKind::LockstepTrap ? translate::PrivilegedPolicy::Trap
                                                                : translate::PrivilegedPolicy::CallOut;
-    p.lockstep_ = TRY(lockstep::Lockstep::create(
-        {p.env_.memory, p.env_.ports, p, p.env_.model, p.env_.report_difference, privileged, p.env_.shadow}));
+    p.lockstep_ =
+        TRY(lockstep::Lockstep::create({p.env_.memory, p.env_.ports, p, p.env_.model,
+                                        p.env_.report_difference, privileged, p.env_.shadow, p.env_.host}));
   }
   p.build();
   TRY(p.use_engine(engine, clock));
@@ -85,6 +86,7 @@ void Processors::build() {
     unit->vcpu = std::make_unique<cpu::Vcpu>(
         lockstep_ ? lockstep_->leader_environment()
                   : cpu::CoreEnvironment{env_.memory, env_.ports, *this, env_.model, i, env_.count > 1});
+    unit->vcpu->prepare();
     if (lockstep_) lockstep_->lead(*unit->vcpu);
     units_.push_back(std::move(unit));
   }
@@ -114,8 +116,11 @@ Result<void> Processors::use_engine(EngineKind kind, ClockKind clock) {
       .counting = counting_ ? translate::InstructionCounting::Exact : translate::InstructionCounting::None};
   options.shadow.policy = env_.shadow.policy;
   options.shadow.views = env_.shadow.views;
+  const translate::HostSupport host = env_.host.value_or(translate::probe_host());
+  TRY(translate::host_can_translate(host, count()));
+  options.host = host;
   // The host counts the mappings of the whole process.
-  if (!alone) options.shadow.mapping_budget = paging::MappingBudget(0).limit() / units_.size();
+  if (!alone) options.shadow.mapping_budget = paging::MappingBudget::share_of(host.mappings) / units_.size();
   for (auto& unit : units_) {
     if (parallel()) options.lock = unit.get();
     unit->engine = TRY(translate::Engine::create(env_.memory, env_.model, options));

@@ -56,7 +56,8 @@ class Processors final : public cpu::ProcessorBus,
     std::function<void(bool)> set_ferr;  ///< FERR#, on its way to IRQ 13.
     /// EngineKind::Lockstep: told of the first difference.
     std::function<void(const std::string&)> report_difference;
-    paging::ShadowChoice shadow;  ///< Of native engines.
+    paging::ShadowChoice shadow;                      ///< Of native engines.
+    std::optional<translate::HostSupport> host = {};  ///< What it allows them; nothing: it is asked.
   };
 
   /// `engine` executes guest code. Errors: the host lacks something that it needs.

@@ -24,6 +24,7 @@
 
 #include "sandbox/kernel_calls.h"
 #include "sandbox/mount_steps.h"
+#include "sandbox/privileges.h"
 
 namespace vitrine::sandbox {
 namespace {
@@ -77,20 +78,6 @@ void set_signal_mask(bool blocked) {
   ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
 }
 
-bool drop_capabilities() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  return ::syscall(SYS_capset, &header, data) == 0;
-}
-
-/// So that not even a set-user-ID root program would have any (no_new_privs makes that certain).
-void drop_bounding_set() {
-  // Who may not drop any (a user without a namespace) has none to gain, either.
-  for (int capability = 0; ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {
-  }
-}
-
 bool become(uid_t user) {
   return ::syscall(SYS_setgroups, 0, nullptr) == 0 && ::syscall(SYS_setresgid, user, user, user) == 0 &&
          ::syscall(SYS_setresuid, user, user, user) == 0;
@@ -122,17 +109,6 @@ bool enter_time_namespace() {
   const bool written = file >= 0 && ::write(file, text, static_cast<size_t>(end - text)) == end - text;
   if (file >= 0) ::close(file);
   return written;
-}
-
-/// Closes all but those listed, which are sorted.
-bool close_others(const int* kept, size_t count) {
-  unsigned first = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const auto descriptor = static_cast<unsigned>(kept[i]);
-    if (descriptor > first && close_range(first, descriptor - 1) != 0) return false;
-    first = descriptor + 1;
-  }
-  return close_range(first, ~0U) == 0;
 }
 
 /// Puts every descriptor at its number. Sources and targets overlap: first all go out of the way.
@@ -357,7 +333,7 @@ void run_first_process(const SetupPlan& plan) {
   confine_first_process(plan, reporter);
   int kept[] = {plan.status, plan.lifeline, signals};
   std::sort(std::begin(kept), std::end(kept));
-  close_others(kept, std::size(kept));
+  (void)close_others(kept, std::size(kept));
   wait_for_program(plan, static_cast<pid_t>(program), signals);
   if (!plan.own_processes) end_descendants(static_cast<pid_t>(program));
   ::_exit(0);

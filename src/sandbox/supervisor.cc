@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "sandbox/denied_call.h"
 #include "sandbox/kernel_calls.h"
 
 namespace vitrine::sandbox {
@@ -161,19 +162,15 @@ void Supervisor::stop(Outcome::End end, std::optional<LimitKind> limit) {
 }
 
 void Supervisor::answer_call() {
-  // The kernel's structures may be longer than those of our headers (seccomp_unotify(2),
-  // SECCOMP_GET_NOTIF_SIZES).
-  union {
-    seccomp_notif call;
-    char space[512];
-  } request{};
+  const std::optional<seccomp_notif> call = take_denied_call(state_.listener.get());
+  if (!call) return;
+  // As long as the kernel's may be: see take_denied_call().
   union {
     seccomp_notif_resp response;
     char space[512];
   } answer{};
-  if (::ioctl(state_.listener.get(), SECCOMP_IOCTL_NOTIF_RECV, &request.call) != 0) return;
-  answer.response.id = request.call.id;
-  const int error = record(request.call);
+  answer.response.id = call->id;
+  const int error = record(*call);
   if (error == 0) {
     // The filter would have let it pass unasked: see FilterSpec::tell_paths. Nothing is decided here.
     answer.response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;

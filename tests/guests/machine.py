@@ -72,7 +72,7 @@ class Machine:
         """What was expected has come: this is the time until then. Works until the process has been waited for."""
         self.last_seen = time.monotonic()
         try:
-            fields = pathlib.Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii", errors="replace")
+            fields = pathlib.Path(f"/proc/{self.process_number()}/stat").read_text(encoding="ascii", errors="replace")
             user, system = fields.rpartition(")")[2].split()[11:13]
             self.processor_time = (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
         except OSError:
@@ -149,7 +149,10 @@ class Machine:
             return self._text.count(text)
 
     def process_number(self):
-        return self._process.pid
+        """Of the process that the machine runs in: the only child of the one that was started, if it has any."""
+        started = self._process.pid
+        children = pathlib.Path(f"/proc/{started}/task/{started}/children").read_text(encoding="ascii").split()
+        return int(children[0]) if children else started
 
     def tail(self, lines=12):
         return "\n".join(line.rstrip() for line in plain(self._text).split("\n")[-lines:])

@@ -149,7 +149,7 @@ class Writes(harness.TestCase):
         image = self.boot_image((wait.ljust(0x20, b"\x90") + body[:0x20]).ljust(0x80, b"\x90") + body[0x80:])
         session = self.start(*NO_SCREEN, *DEBUG_EXIT, "-serial", "stdio", "-hda", image)
         session.output.wait_for("!")
-        resource.prlimit(session.process.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        resource.prlimit(session.machine_number(), resource.RLIMIT_FSIZE, (4096, 4096))
         session.type("x")
         self.assertEqual(session.wait(), 3)
         self.assertRegex(session.errors.text, "^vitrine: cannot write to the disk image.*File too large.*\n$")

@@ -1,0 +1,219 @@
+#include "attacks.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/machine_channel.h"
+
+extern "C" int box_attack_main(int count, char** words);
+
+namespace vitrine::tests {
+namespace {
+
+constexpr int kWorked = 0, kRefused = 10, kAbsent = 11, kNoSuch = 99;
+
+int result(bool worked, const char* step) {
+  if (worked) return kWorked;
+  std::fprintf(stderr, "%s: %s\n", step, std::strerror(errno));
+  return kRefused;
+}
+
+bool is_open(int descriptor, struct stat& status) {
+  return ::syscall(SYS_fstat, descriptor, &status) == 0;
+}
+
+/// The socket to the supervisor: the largest descriptor. -1: there is none.
+int channel() {
+  for (int number = 4096; number > 2; --number) {
+    struct stat status {};
+    if (is_open(number, status)) return S_ISSOCK(status.st_mode) ? number : -1;
+  }
+  return -1;
+}
+
+/// The nth connection of a serial port, from the lowest number on.
+int connection() {
+  const int last = channel();
+  for (int number = 3; number < 4096; ++number) {
+    struct stat status {};
+    if (number != last && is_open(number, status) && S_ISSOCK(status.st_mode)) return number;
+  }
+  return -1;
+}
+
+// Its own disk, sent to whoever is at the other end of its serial line.
+int smuggle_out(std::span<char*>) {
+  const int socket = connection();
+  if (socket < 0) return kAbsent;
+  return result(cli::send_packet(socket, "take this", STDERR_FILENO, 0), "sendmsg");
+}
+
+// A file that whoever is at the other end of the serial line has sent.
+int smuggle_in(std::span<char*>) {
+  const int socket = connection();
+  if (socket < 0) return kAbsent;
+  std::array<char, 64> buffer{};
+  const cli::Received received = cli::receive_packet(socket, buffer, cli::Attached::MayBeOne, 0);
+  return result(received.descriptor.valid(), "recvmsg");
+}
+
+// To have another socket under the number over which descriptors may travel.
+int take_the_channel(std::span<char*>) {
+  const int socket = channel();
+  if (socket < 0) return kAbsent;
+  return result(::close(socket) == 0, "close");
+}
+
+// The kernel looks at 32 bits of the number.
+int take_the_channel_by_a_long_number(std::span<char*>) {
+  const int socket = channel();
+  if (socket < 0) return kAbsent;
+  return result(::syscall(SYS_close, uint64_t{1} << 32 | static_cast<unsigned>(socket)) == 0, "close");
+}
+
+int pause_for_ever() {
+  for (;;) ::sched_yield();
+}
+
+int lie(std::span<char*>) {
+  if (!cli::send_packet(channel(), "no packet of a machine's", -1, 0)) return result(false, "send");
+  return pause_for_ever();
+}
+
+int give_a_descriptor(std::span<char*>) {
+  if (!cli::send_packet(channel(), encode(cli::MachineRequest{}), STDERR_FILENO, 0))
+    return result(false, "send");
+  return pause_for_ever();
+}
+
+/// Asks for a file and writes to it.
+int ask(std::span<char*> words) {
+  cli::MachineRequest request{cli::MachineRequest::Kind::CreateFile, machine::FileContents::Memory, words[0]};
+  std::array<char, cli::kLongestPacket> buffer{};
+  if (!cli::send_packet(channel(), encode(request), -1, 0)) return result(false, "send");
+  const cli::Received received = cli::receive_packet(channel(), buffer, cli::Attached::MayBeOne, 0);
+  if (received.descriptor) return result(::write(received.descriptor.get(), "hostile", 7) == 7, "write");
+  const auto answer = cli::decode_answer({buffer.data(), static_cast<size_t>(received.size)});
+  std::fprintf(stderr, "%s\n", answer ? answer->text.c_str() : "no answer");
+  return kRefused;
+}
+
+// Many requests whose answers nobody takes.
+int flood_of_requests(std::span<char*>) {
+  cli::MachineRequest request{cli::MachineRequest::Kind::CreateFile, machine::FileContents::Memory, "/etc/x"};
+  for (int i = 0; i < 1'000'000; ++i) (void)cli::send_packet(channel(), encode(request), -1, 0);
+  return pause_for_ever();
+}
+
+int flood_of_output(std::span<char*> words) {
+  const std::string block(65536, 'x');
+  for (long left = std::atol(words[0]) << 20; left > 0; left -= static_cast<long>(block.size())) {
+    if (::write(STDERR_FILENO, block.data(), block.size()) < 0) return kRefused;
+  }
+  return kWorked;
+}
+
+// The code caches are mapped twice, writable and executable: not the program itself.
+int write_own_code(std::span<char*>) {
+  const auto page = reinterpret_cast<uintptr_t>(&write_own_code) & ~uintptr_t{4095};
+  return result(::mprotect(reinterpret_cast<void*>(page), 4096, PROT_READ | PROT_WRITE | PROT_EXEC) == 0,
+                "mprotect");
+}
+
+int crash(std::span<char*>) {
+  *reinterpret_cast<volatile int*>(uintptr_t{16}) = 0;
+  return kWorked;
+}
+
+int thread(std::span<char*>) {
+  constexpr size_t kStack = 65536;
+  void* stack = ::mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const auto end = [](void*) {
+    ::syscall(SYS_exit, 0);
+    return 0;
+  };
+  return result(
+      ::clone(end, static_cast<char*>(stack) + kStack,
+              CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, nullptr) > 0,
+      "clone");
+}
+
+// What the C library tries by itself: fails, and nobody is killed for it.
+int open_quietly(std::span<char*> words) {
+  return result(::syscall(SYS_openat, AT_FDCWD, words[0], O_RDONLY | O_CLOEXEC) >= 0, "openat");
+}
+
+int look(std::span<char*> words) {
+  struct stat status {};
+  return result(::syscall(SYS_newfstatat, AT_FDCWD, words[0], &status, AT_EMPTY_PATH) == 0, "newfstatat");
+}
+
+bool is_mapped(const char* address) {
+  unsigned char resident = 0;
+  const auto page = reinterpret_cast<uintptr_t>(address) & ~uintptr_t{4095};
+  return ::mincore(reinterpret_cast<void*>(page), 1, &resident) == 0;
+}
+
+// Behind the arguments, at the stack's top, is what the environment was. The text comes in two halves, so
+// that it is not found in the arguments.
+int environment(std::span<char*> words) {
+  const std::string wanted = std::string(words[0]) + words[1];
+  for (const char* at = words[1]; is_mapped(at + wanted.size()); ++at) {
+    if (std::memcmp(at, wanted.data(), wanted.size()) == 0) return kWorked;
+  }
+  return kRefused;
+}
+
+struct Row {
+  const char* name;
+  int (*run)(std::span<char*> words);
+};
+constexpr Row kAttacks[] = {
+    {"smuggle-out", smuggle_out},
+    {"smuggle-in", smuggle_in},
+    {"take-channel", take_the_channel},
+    {"take-channel-long", take_the_channel_by_a_long_number},
+    {"lie", lie},
+    {"give-descriptor", give_a_descriptor},
+    {"ask", ask},
+    {"flood-requests", flood_of_requests},
+    {"flood-output", flood_of_output},
+    {"write-code", write_own_code},
+    {"crash", crash},
+    {"thread", thread},
+    {"open-quietly", open_quietly},
+    {"look", look},
+    {"environment", environment},
+};
+
+}  // namespace
+
+int attack(std::span<char*> words) {
+  if (words.empty()) return kNoSuch;
+  for (const Row& row : kAttacks) {
+    if (std::string_view(row.name) == words[0]) return row.run(words.subspan(1));
+  }
+  std::vector<char*> all = {words[0]};
+  all.insert(all.end(), words.begin(), words.end());
+  all.push_back(nullptr);
+  return box_attack_main(static_cast<int>(words.size()) + 1, all.data());
+}
+
+}  // namespace vitrine::tests

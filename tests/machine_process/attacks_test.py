@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+"""Every way out that we know, tried from inside a machine process, where a guest that has broken out of its machine
+would be: as root and as a user, on hosts with everything, without namespaces, without Landlock, without
+notification. Each attack also runs in a machine with --sandbox=off, where it must succeed: otherwise it would show
+nothing."""
+import os
+import pty
+import signal
+import socket
+import subprocess
+import termios
+import threading
+import time
+import unittest
+
+import machine_harness as harness
+from machine_harness import ABSENT, ENGINES, HOSTS, KILLED, REFUSED, engine_options
+
+
+class Attacks(harness.TestCase):
+    def assert_stopped(self, name, arguments=lambda user: [], call=None, hosts=HOSTS, control=True, **keywords):
+        """`arguments`: made anew for each run. `call`: the system call for which the machine is killed; none: it fails
+        and the machine goes on."""
+        for user in harness.users():
+            if control:
+                status, text = self.machine(name, *arguments(user), user=user, sandbox="off", **keywords)
+                if status == ABSENT:
+                    self.skipTest(f"{name}: this host has nothing of the kind")
+                self.assertEqual(status, 0, f"with --sandbox=off {name} must succeed: {text}")
+            for host in hosts:
+                with self.subTest(name=name, user=user, host=host):
+                    status, text = self.machine(name, *arguments(user), user=user, host=HOSTS[host], **keywords)
+                    self.assert_outcome(status, text, call, host)
+
+    def assert_outcome(self, status, text, call, host):
+        if call is None:
+            self.assertEqual(status, REFUSED, text)
+        elif host == "no notification":
+            self.assertEqual(status, 128 + signal.SIGSYS, text)
+            self.assertIn("made a system call that its sandbox does not allow", text)
+        else:
+            self.assertEqual(status, KILLED, text)
+            self.assertIn(f"it tried {call}, which its sandbox does not allow", text)
+
+    def pid(self, user):
+        return [self.victim(user).pid]
+
+    def fresh(self, name):
+        def path(user):
+            new = self.secrets / f"{name}-{user}-{os.urandom(4).hex()}"
+            return [new]
+        return path
+
+    # Files
+
+    def test_open(self):
+        self.assert_stopped("open", lambda user: [self.secret], call="openat")
+
+    def test_open_as_the_c_library_does(self):
+        self.assert_stopped("open-quietly", lambda user: [self.secret])
+
+    def test_open_in_every_engine(self):
+        for engine in ENGINES:
+            self.assert_stopped("open", lambda user: [self.secret], call="openat", hosts=["everything"],
+                                machine=engine_options(engine))
+
+    def test_open_with_two_processors(self):
+        self.assert_stopped("open", lambda user: [self.secret], call="openat", hosts=["everything"], machine=["-smp", "2"])
+
+    def test_create(self):
+        self.assert_stopped("create", self.fresh("new"), call="openat")
+
+    def test_look_at_a_name(self):
+        self.assert_stopped("look", lambda user: [self.secret])
+
+    def test_proc_of_others(self):
+        self.assert_stopped("open", lambda user: [f"/proc/{self.victim(user).pid}/environ"], call="openat")
+
+    def test_inherited_descriptor(self):
+        descriptor = os.open(self.secret, os.O_RDONLY)
+        self.addCleanup(os.close, descriptor)
+        high = 500
+        os.dup2(descriptor, high)
+        self.addCleanup(os.close, high)
+        self.assert_stopped("descriptors", pass_fds=[descriptor, high])
+
+    def test_environment(self):
+        self.assert_stopped("environment", lambda user: ["VITRINE_TEST_", "SECRET=x"],
+                            env={**os.environ, "VITRINE_TEST_SECRET": "x"})
+
+    # The network and sockets
+
+    def test_connect(self):
+        port = self.listener(socket.AF_INET, ("127.0.0.1", 0)).getsockname()[1]
+        self.assert_stopped("connect", lambda user: [port], call="socket")
+
+    def test_bind(self):
+        self.assert_stopped("bind", call="socket")
+
+    def test_abstract_socket(self):
+        name = "vitrine-" + os.urandom(8).hex()
+        self.listener(socket.AF_UNIX, "\0" + name)
+        self.assert_stopped("unix", lambda user: ["@" + name], call="socket")
+
+    def test_datagram_to_an_abstract_socket(self):
+        name = "vitrine-" + os.urandom(8).hex()
+        self.listener(socket.AF_UNIX, "\0" + name, socket.SOCK_DGRAM)
+        self.assert_stopped("datagram", lambda user: ["@" + name], call="socketpair")
+
+    def smuggle(self, name, call, send):
+        """With somebody at the other end of the serial line."""
+        path = self.directory / "serial"
+        for user in harness.users():
+            for sandbox, host in [("off", "everything"), *(("on", host) for host in HOSTS)]:
+                path.unlink(missing_ok=True)
+                listener = self.listener(socket.AF_UNIX, str(path))
+                path.chmod(0o777)
+                received = []
+
+                def peer():
+                    connection, _ = listener.accept()
+                    with connection:
+                        if send:
+                            with open(self.secret) as file:
+                                socket.send_fds(connection, [b"x"], [file.fileno()])
+                        try:
+                            for descriptor in socket.recv_fds(connection, 64, 4)[1]:
+                                received.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+                                os.close(descriptor)
+                        except ConnectionResetError:
+                            pass
+
+                thread = threading.Thread(target=peer)
+                thread.start()
+                with self.subTest(name=name, user=user, sandbox=sandbox, host=host):
+                    status, text = self.machine(name, user=user, sandbox=sandbox, host=HOSTS[host],
+                                                machine=["-serial", f"unix:{path}"])
+                    thread.join()
+                    if sandbox == "off":
+                        self.assertEqual((status, len(received)), (0, 0 if send else 1), text)
+                    else:
+                        self.assert_outcome(status, text, call, host)
+                        self.assertEqual(received, [])
+
+    def test_descriptors_for_an_accomplice(self):
+        self.smuggle("smuggle-out", "sendmsg", send=False)
+
+    def test_descriptors_from_an_accomplice(self):
+        self.smuggle("smuggle-in", "recvmsg", send=True)
+
+    def test_another_socket_in_the_channels_place(self):
+        for name in ("take-channel", "take-channel-long"):
+            self.assert_stopped(name, call="close", control=False)
+
+    # Other processes
+
+    def test_exec(self):
+        self.assert_stopped("exec", lambda user: ["/bin/true"], call="execve")
+
+    def test_ptrace(self):
+        self.assert_stopped("ptrace", self.pid, call="ptrace")
+
+    def test_ptrace_of_the_supervisor(self):
+        # Its parent, by any number.
+        for user in harness.users():
+            status, text = self.machine("ptrace", os.getpid(), user=user)
+            self.assert_outcome(status, text, "ptrace", "everything")
+
+    def test_kill(self):
+        self.assert_stopped("kill", self.pid, call="kill")
+
+    def test_kill_a_thread(self):
+        self.assert_stopped("tgkill", self.pid, call="tgkill")
+
+    def test_kill_by_descriptor(self):
+        self.assert_stopped("pidfd", self.pid, call="pidfd_open")
+
+    def test_kill_by_the_kernel(self):
+        self.assert_stopped("owner", self.pid, call="pipe2")
+
+    def test_limits_of_others(self):
+        self.assert_stopped("prlimit", self.pid, call="prlimit64")
+
+    def test_fork(self):
+        self.assert_stopped("fork", call="clone")
+
+    def test_fork_bomb(self):
+        self.assert_stopped("fork-bomb", lambda user: [10], call="clone", control=False)
+
+    def test_thread(self):
+        self.assert_stopped("thread", call="clone")
+
+    def test_clone3(self):
+        # The C library must be able to fall back: ENOSYS.
+        self.assert_stopped("clone3")
+
+    def test_unkillable_grandchild(self):
+        self.assert_stopped("survive", self.fresh("lock"), call="openat", control=False)
+
+    def test_shared_memory_of_system_v(self):
+        self.assert_stopped("shm", call="shmget")
+
+    def test_keyring(self):
+        self.assert_stopped("keyring", call="add_key")
+
+    # The kernel
+
+    # A machine has threads, which keeps it from these two by itself: tests/box shows that they can succeed.
+
+    def test_mount(self):
+        self.assert_stopped("mount", call="unshare", control=False)
+
+    def test_user_namespace(self):
+        self.assert_stopped("userns", call="unshare", control=False)
+
+    def test_user_namespace_by_clone(self):
+        self.assert_stopped("clone-userns", call="clone")
+
+    def test_io_uring(self):
+        self.assert_stopped("io-uring", call="io_uring_setup")
+
+    def test_other_entries(self):
+        for name, entry in (("int80", "32-bit"), ("x32", "x32")):
+            for user in harness.users():
+                status, text = self.machine(name, user=user, sandbox="off")
+                if status == ABSENT:
+                    print(f"{name}: this host has nothing of the kind; in a machine it is tried all the same")
+                else:
+                    self.assertEqual(status, 0, text)
+                for host in HOSTS:
+                    with self.subTest(name=name, user=user, host=host):
+                        status, text = self.machine(name, user=user, host=HOSTS[host])
+                        self.assert_outcome(status, text, f"getpid by the {entry} entry", host)
+
+    # Code
+
+    def test_map_executable(self):
+        for engine in ENGINES:
+            self.assert_stopped("map-executable", call="mmap", machine=engine_options(engine))
+
+    def test_protect_executable(self):
+        self.assert_stopped("protect-executable", call="mprotect")
+
+    def test_map_memory_file(self):
+        self.assert_stopped("map-memfd", call="memfd_create")
+
+    def test_map_memory_file_in_lockstep(self):
+        # There memory files are made late; not to be executed.
+        self.assert_stopped("map-memfd", call="mmap", machine=engine_options("lockstep"))
+
+    def test_write_the_program(self):
+        self.assert_stopped("write-code", call="mprotect")
+
+    # Memory that no limit counts
+
+    def test_shared_memory(self):
+        self.assert_stopped("shared-memory", lambda user: [8], call="mmap")
+
+    # Terminals
+
+    def test_type_into_the_terminal(self):
+        main, terminal = pty.openpty()
+        self.addCleanup(os.close, main)
+        self.addCleanup(os.close, terminal)
+        os.chmod(os.ttyname(terminal), 0o666)
+
+        def own_terminal():
+            import fcntl
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        keywords = dict(stdin=terminal, preexec_fn=own_terminal)
+        for user in harness.users():
+            status, text = self.machine("terminal", user=user, sandbox="off", **keywords)
+            if status != 0:
+                self.skipTest(f"this host lets nobody type into a terminal: {text}")
+            for host in HOSTS:
+                with self.subTest(user=user, host=host):
+                    status, text = self.machine("terminal", user=user, host=HOSTS[host], **keywords)
+                    self.assert_outcome(status, text, "ioctl", host)
+
+    # The supervisor
+
+    def assert_killed(self, name, why, *arguments):
+        for user in harness.users():
+            with self.subTest(name=name, user=user):
+                status, text = self.machine(name, *arguments, user=user)
+                self.assertEqual(status, KILLED, text)
+                self.assertIn(why, text)
+
+    def test_lies(self):
+        self.assert_killed("lie", "sent its supervisor what no machine sends")
+
+    def test_descriptors_that_the_supervisor_did_not_ask_for(self):
+        self.assert_killed("give-descriptor", "sent its supervisor what no machine sends")
+
+    def test_flood_of_requests(self):
+        self.assert_killed("flood-requests", "does not take the answers")
+
+    def test_flood_of_output(self):
+        for user in harness.users():
+            words = [self.attack, *harness.MACHINE, "-kernel", self.kernel, "--", "flood-output", 64]
+            with self.start(words, user, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=self.directory) as process:
+                time.sleep(0.5)  # Nobody reads.
+                process.send_signal(signal.SIGTERM)
+                time.sleep(1.5)
+                process.send_signal(signal.SIGTERM)
+                process.stderr.read()
+                self.assertEqual(process.wait(harness.TIMEOUT), KILLED)
+
+    def test_files_that_the_supervisor_creates(self):
+        outside = "/var/tmp/vitrine-outside-" + os.urandom(4).hex()
+        (self.directory / "letter").write_text("dear reader")
+        (self.directory / "letter").chmod(0o666)
+        (self.directory / "link").symlink_to(outside)
+        for user in harness.users():
+            for path in (outside, "/etc/cron.d/x", "../../" + outside, ".profile", "letter", "link", "/dev/null"):
+                with self.subTest(user=user, path=path):
+                    status, text = self.machine("ask", path, user=user)
+                    self.assertEqual(status, REFUSED, text)
+                    self.assertFalse(os.path.exists(outside))
+            status, text = self.machine("ask", f"new-{user}", user=user)
+            self.assertEqual(status, 0, text)
+            self.assertEqual((self.directory / f"new-{user}").read_text(), "hostile")
+        self.assertEqual((self.directory / "letter").read_text(), "dear reader")
+
+    def test_more_directories_by_name(self):
+        with self.subTest("--files"):
+            folder = "/var/tmp/vitrine-files-" + os.urandom(4).hex()
+            os.mkdir(folder)
+            self.addCleanup(os.rmdir, folder)
+            os.chmod(folder, 0o777)
+            user = harness.users()[-1]
+            self.assertEqual(self.machine("ask", folder + "/x", user=user)[0], REFUSED)
+            self.assertEqual(self.machine("ask", folder + "/x", user=user, machine=["--files", folder])[0], 0)
+            os.unlink(folder + "/x")
+
+
+if __name__ == "__main__":
+    harness.main()
