@@ -220,7 +220,9 @@ class Vitrine(Virtual):
     def __init__(self, kernel, binary, engine):
         super().__init__(kernel)
         self.name = engine
-        self.program = [binary, "run", "--engine", engine]
+        # "translate:off": without the sandbox around the machine's process.
+        name, _, sandbox = engine.partition(":")
+        self.program = [binary, "run", "--engine", name, *(["--sandbox=" + sandbox] if sandbox else [])]
 
     def missing(self):
         tried = subprocess.run([str(word) for word in self.program] + ["-bios", "/nonexistent"], capture_output=True, text=True)
