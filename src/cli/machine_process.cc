@@ -15,7 +15,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -35,8 +34,8 @@ using sandbox::SelfFilter;
 
 /// Descriptors that a machine makes beyond those that it is given: memory files, peers of its sockets.
 constexpr int kMoreDescriptors = 256;
-/// In vm.oom_score_adj's unit, thousandths of all memory: where the host runs out of it, a machine goes
-/// first.
+/// In oom_score_adj's unit (proc(5)), thousandths of all memory: where the host runs out of it, a machine
+/// goes first.
 constexpr int kSooner = 500;
 constexpr char kRelease = 1;
 
@@ -181,11 +180,16 @@ bool supervisor_is_gone(int channel) {
 int give_up_most(Plan& plan) {
   forget_environment();
   ::prctl(PR_SET_NAME, "vitrine-machine", 0, 0, 0);
-  for (const int number : {STDIN_FILENO, STDOUT_FILENO}) ::dup2(plan.null.get(), number);
   Collector collector;
   collector.add(plan.config);
   std::vector<int> kept = std::move(collector).numbers();
-  kept.insert(kept.end(), {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO});
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO}) {
+    // Started without standard input, the first file that was opened has its number.
+    if (std::ranges::find(kept, number) != kept.end()) continue;
+    ::dup2(plan.null.get(), number);
+    kept.push_back(number);
+  }
+  kept.push_back(STDERR_FILENO);
   const int channel = place_above(plan.other.get(), kept);
   if (channel < 0) fail(error_from_errno("cannot place", "the socket to the supervisor"));
   kept.push_back(channel);
@@ -221,7 +225,6 @@ Result<void> seal(SelfConfinement& confinement, const SelfFilter& filter, int ch
   plan.config.confinement = describe(plan.confinement.measures());
 
   RemoteFileService files(channel);
-  std::optional<int> instead;
   const auto ready = [&]() -> Result<void> {
     if (auto sealed = seal(plan.confinement, running, channel); !sealed) return sealed;
     if (!plan.options.instead_of_guest) return {};
@@ -235,12 +238,19 @@ Result<void> seal(SelfConfinement& confinement, const SelfFilter& filter, int ch
   ::_exit(*status);
 }
 
+/// Unless the user has asked for more of it already.
+void go_first_without_memory() {
+  const Descriptor score(::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
+  char present[16] = {};
+  if (!score || ::read(score.get(), present, sizeof present - 1) <= 0 || std::atoi(present) >= kSooner)
+    return;
+  const std::string text = std::to_string(kSooner);
+  (void)!::pwrite(score.get(), text.data(), text.size(), 0);
+}
+
 /// Between the two forks.
 [[noreturn]] void be_between(Plan& plan, int report) {
-  if (const Descriptor score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)); score) {
-    const std::string text = std::to_string(kSooner);
-    (void)!::write(score.get(), text.data(), text.size());
-  }
+  go_first_without_memory();
   plan.confinement.leave_namespaces();
   const pid_t pid = ::fork();
   if (pid == 0) be_machine(plan);

@@ -73,7 +73,7 @@ class Target final : public machine::MonitorTarget {
 };
 
 struct Files final : machine::FileService {
-  Result<Descriptor> create_file(std::string_view path, FileContents) override {
+  Result<Descriptor> create_file(std::string_view path, machine::FileContents) override {
     if (path.find('/') != std::string_view::npos)
       return std::unexpected(Error{"cannot create", std::string(path)});
     return Descriptor(::memfd_create("file", MFD_CLOEXEC));

@@ -120,6 +120,18 @@ class Life(harness.TestCase):
         process.terminate()
         self.assertEqual(self.end(process), (0, ""))
 
+    def test_started_without_standard_input_and_output(self):
+        # Then files of the machine's have their numbers.
+        words = ["sh", "-c", '"$0" "$@" <&- >&-', self.vitrine, "run", *harness.MACHINE, "-kernel", self.kernel]
+        process = self.start(words, os.geteuid(), stderr=subprocess.PIPE, cwd=self.directory)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        time.sleep(1)
+        self.assertIsNone(process.poll())
+        os.killpg(process.pid, signal.SIGTERM)
+        self.assertEqual(process.stderr.read().decode(), "")
+        process.wait(harness.TIMEOUT)
+
     def test_the_image_stays_locked(self):
         image = self.directory / "disk.img"
         image.write_bytes(bytes(1 << 20))
