@@ -258,6 +258,10 @@ class Life(harness.TestCase):
         _, peer = self.monitor("--sandbox=off")
         self.assertRegex(self.ask(peer, "info sandbox"), "off")
 
+    def test_the_balloon_knows_what_the_host_holds(self):
+        _, peer = self.monitor("-bios", "bios.bin", "-device", "virtio-balloon-pci")
+        self.wait_until(lambda: not re.search(r"holds 0 ", self.ask(peer, "info balloon")))
+
     def test_the_monitor_says_where_files_may_be(self):
         _, peer = self.monitor()
         self.assertEqual(self.ask(peer, "pmemsave 0 16 saved").count("\n"), 1)
