@@ -40,6 +40,15 @@ TEST_P(FoundInLockstep, BranchesByEsp) {
   }
 }
 
+// The GDT lies where nothing is: the descriptor that translated code wants to compare cannot be read, and
+// every register is as it was before. mov ecx, 12345678h; lgdt [esi]; push ds; pop ds
+TEST_P(FoundInLockstep, DescriptorThatCannotBeReadLeavesEcx) {
+  if (user()) return;  // LGDT is not its to use.
+  Program wanted = program(Code().mov(x86::kEcx, 0x12345678).add({0x0f, 0x01, 0x16, 0x1e, 0x1f}));
+  wanted.data = Code(std::vector<uint8_t>(0x100)).add({0xff, 0xff}).word(kAbsentPage);
+  EXPECT_EQ(compare(wanted).reason, cpu::ExitReason::Shutdown);
+}
+
 // The manual leaves OF undefined unless the count is 1; guests compare it nevertheless, and so does lockstep.
 TEST_P(FoundInLockstep, OverflowFlagOfRotations) {
   const std::vector<uint8_t> forms[] = {{0xc1, 0xc0}, {0xc1, 0xc8}, {0xc1, 0x06},       {0xc1, 0x0e},
