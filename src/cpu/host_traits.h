@@ -22,7 +22,7 @@ struct HostTraits {
 /// Whether the host's processor is made to AMD's manual.
 [[nodiscard]] bool host_is_amd();
 
-/// The host's, by its maker: tried on Intel Xeon and on AMD EPYC (Zen 5).
+/// The host's, by its maker and family: tried on Intel Xeon and on AMD EPYC (Zen 3 and Zen 5).
 [[nodiscard]] const HostTraits& host_traits();
 
 }  // namespace vitrine::cpu
