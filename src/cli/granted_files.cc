@@ -15,7 +15,6 @@ namespace vitrine::cli {
 namespace {
 
 using capability::Creation;
-using capability::OpenRequest;
 using capability::Right;
 using capability::Symlinks;
 using machine::FileContents;
@@ -70,8 +69,9 @@ Result<GrantedFiles> GrantedFiles::create(std::span<const std::string> more) {
   GrantedFiles files;
   const char* temporary = std::getenv("TMPDIR");
   // The user may start a machine where these are not to be had; what he names must be.
-  (void)files.add("");
-  (void)files.add(temporary != nullptr && *temporary == '/' ? temporary : "/tmp");
+  for (const char* directory : {"", temporary != nullptr && *temporary == '/' ? temporary : "/tmp"}) {
+    if (const auto added = files.add(directory); !added) continue;
+  }
   for (const std::string& directory : more) TRY(files.add(directory));
   return files;
 }

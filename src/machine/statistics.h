@@ -28,7 +28,7 @@ class Statistics {
   /// A snapshot. With the machine's lock, if there is one.
   [[nodiscard]] inspect::Section gather();
   /// To standard error, without waiting for it.
-  void show(std::string text) { sampler_.write(std::move(text)); }
+  void show(const std::string& text) { sampler_.write(text); }
 
  private:
   void report_processor(unsigned index, inspect::ActivitySampler::Times times, inspect::Section& section);
