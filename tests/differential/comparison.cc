@@ -178,8 +178,8 @@ void ignore_other_maker(const TestCase& test, Operation operation, const Outcome
   if (segment_fault && ours.vector == 14 && beyond) host = ours;
   // Invalid: 0F 0D with a register, and VEX.W outside of 64-bit mode, which Intel's ignore.
   if (host.vector == 6 && one_of({Operation::Nop, Operation::Vpinsrd, Operation::Vpextrd})) host = ours;
-  // LOCK MOV CR0 is MOV CR8.
-  if (host.vector == 13 && ours.vector == 6 && has_prefix(0xf0)) host = ours;
+  // LOCK MOV CR0 is MOV CR8; and VERR and VERW with LOCK are executed by some (Zen 3).
+  if (ours.vector == 6 && has_prefix(0xf0)) host = ours;
   // REPE and REPNE decide when LOOPcc goes on.
   if (one_of({Operation::Loope, Operation::Loopne}) && (has_prefix(0xf2) || has_prefix(0xf3))) host = ours;
   // An x87 store checks its operand although an unmasked exception will suppress it.
