@@ -7,15 +7,12 @@
 // Not capability::Channel: to look at what came takes calls that the machine process has not any more.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
-#include "base/descriptor.h"
+#include "base/packet_socket.h"
 #include "base/result.h"
 #include "machine/file_service.h"
 
@@ -45,17 +42,5 @@ struct MachineAnswer {
 /// Error: no such packet.
 [[nodiscard]] Result<MachineRequest> decode_request(std::string_view packet);
 [[nodiscard]] Result<MachineAnswer> decode_answer(std::string_view packet);
-
-/// One packet, with a descriptor unless that is -1. False: errno says why. `flags` of send(2).
-[[nodiscard]] bool send_packet(int socket, std::string_view packet, int descriptor, int flags);
-
-struct Received {
-  ssize_t size = -1;    ///< 0: the other end is closed. -1: errno says why there is nothing.
-  bool excess = false;  ///< It was longer, or had more descriptors, than there was room for.
-  Descriptor descriptor = {};
-};
-enum class Attached : uint8_t { None, MayBeOne };
-/// The next packet. What is attached beyond `attached` the kernel closes.
-[[nodiscard]] Received receive_packet(int socket, std::span<char> buffer, Attached attached, int flags);
 
 }  // namespace vitrine::cli

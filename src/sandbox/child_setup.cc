@@ -22,6 +22,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/packet_socket.h"
 #include "sandbox/kernel_calls.h"
 #include "sandbox/mount_steps.h"
 #include "sandbox/privileges.h"
@@ -47,21 +48,7 @@ class Reporter {
   }
   /// With a descriptor, if it is one.
   bool send(const SetupMessage& message, int descriptor) const {
-    iovec part{const_cast<SetupMessage*>(&message), sizeof message};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    if (descriptor >= 0) {
-      header.msg_control = control;
-      header.msg_controllen = sizeof control;
-      cmsghdr* rights = CMSG_FIRSTHDR(&header);
-      rights->cmsg_level = SOL_SOCKET;
-      rights->cmsg_type = SCM_RIGHTS;
-      rights->cmsg_len = CMSG_LEN(sizeof(int));
-      std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
-    }
-    return ::sendmsg(socket_, &header, MSG_NOSIGNAL) == sizeof message;
+    return send_packet(socket_, {reinterpret_cast<const char*>(&message), sizeof message}, descriptor, 0);
   }
 
  private:
@@ -115,7 +102,7 @@ bool enter_time_namespace() {
 bool place_descriptors(const SetupPlan& plan) {
   const int reserved = plan.first_reserved;
   constexpr size_t kMost = 64;
-  int moved[kMost];
+  int moved[kMost]{};
   if (plan.descriptors.size() > kMost) {
     errno = EMFILE;
     return false;

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/packet_socket.h"
 #include "sandbox/kernel_calls.h"
 #include "sandbox/usage.h"
 #include "sandbox/user_namespace.h"
@@ -391,26 +392,12 @@ Result<void> Launch::hear() {
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return std::unexpected(Error{"the start takes too long:", program_.path, ETIMEDOUT});
     SetupMessage message;
-    iovec part{&message, sizeof message};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(setup_.get(), &header, MSG_CMSG_CLOEXEC);
-    if (size == 0) break;  // Closed by execve.
-    if (size < 0) {
-      if (errno == EINTR) continue;
-      return std::unexpected(error_from_errno("cannot hear from", "the box"));
-    }
+    Received received = receive_packet(setup_.get(), {reinterpret_cast<char*>(&message), sizeof message},
+                                       Attached::MayBeOne, 0);
+    if (received.size == 0) break;  // Closed by execve.
+    if (received.size < 0) return std::unexpected(error_from_errno("cannot hear from", "the box"));
     if (message.kind == SetupMessage::Kind::Failure) return std::unexpected(setup_error(message));
-    if (const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-        rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
-      int listener = -1;
-      std::memcpy(&listener, CMSG_DATA(rights), sizeof listener);
-      state_->listener.reset(listener);
-    }
+    if (received.descriptor) state_->listener = std::move(received.descriptor);
   }
   if (plan_.listener && !state_->listener)
     return std::unexpected(Error{"the box ended while it was set up", program_.path});

@@ -63,7 +63,7 @@ int connection() {
 int smuggle_out(std::span<char*>) {
   const int socket = connection();
   if (socket < 0) return kAbsent;
-  return result(cli::send_packet(socket, "take this", STDERR_FILENO, 0), "sendmsg");
+  return result(send_packet(socket, "take this", STDERR_FILENO, 0), "sendmsg");
 }
 
 // A file that whoever is at the other end of the serial line has sent.
@@ -73,7 +73,7 @@ int smuggle_in(std::span<char*>) {
   pollfd something{socket, POLLIN, 0};
   ::poll(&something, 1, -1);
   std::array<char, 64> buffer{};
-  const cli::Received received = cli::receive_packet(socket, buffer, cli::Attached::MayBeOne, 0);
+  const Received received = receive_packet(socket, buffer, Attached::MayBeOne, 0);
   return result(received.descriptor.valid(), "recvmsg");
 }
 
@@ -96,13 +96,12 @@ int pause_for_ever() {
 }
 
 int lie(std::span<char*>) {
-  if (!cli::send_packet(channel(), "no packet of a machine's", -1, 0)) return result(false, "send");
+  if (!send_packet(channel(), "no packet of a machine's", -1, 0)) return result(false, "send");
   return pause_for_ever();
 }
 
 int give_a_descriptor(std::span<char*>) {
-  if (!cli::send_packet(channel(), encode(cli::MachineRequest{}), STDERR_FILENO, 0))
-    return result(false, "send");
+  if (!send_packet(channel(), encode(cli::MachineRequest{}), STDERR_FILENO, 0)) return result(false, "send");
   return pause_for_ever();
 }
 
@@ -110,8 +109,8 @@ int give_a_descriptor(std::span<char*>) {
 int ask(std::span<char*> words) {
   cli::MachineRequest request{cli::MachineRequest::Kind::CreateFile, machine::FileContents::Memory, words[0]};
   std::array<char, cli::kLongestPacket> buffer{};
-  if (!cli::send_packet(channel(), encode(request), -1, 0)) return result(false, "send");
-  const cli::Received received = cli::receive_packet(channel(), buffer, cli::Attached::MayBeOne, 0);
+  if (!send_packet(channel(), encode(request), -1, 0)) return result(false, "send");
+  const Received received = receive_packet(channel(), buffer, Attached::MayBeOne, 0);
   if (received.descriptor) return result(::write(received.descriptor.get(), "hostile", 7) == 7, "write");
   const auto answer = cli::decode_answer({buffer.data(), static_cast<size_t>(received.size)});
   std::fprintf(stderr, "%s\n", answer ? answer->text.c_str() : "no answer");
@@ -121,7 +120,7 @@ int ask(std::span<char*> words) {
 // Many requests whose answers nobody takes.
 int flood_of_requests(std::span<char*>) {
   cli::MachineRequest request{cli::MachineRequest::Kind::CreateFile, machine::FileContents::Memory, "/etc/x"};
-  for (int i = 0; i < 1'000'000; ++i) (void)cli::send_packet(channel(), encode(request), -1, 0);
+  for (int i = 0; i < 1'000'000; ++i) (void)send_packet(channel(), encode(request), -1, 0);
   return pause_for_ever();
 }
 
