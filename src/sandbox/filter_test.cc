@@ -10,8 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <set>
@@ -48,24 +51,16 @@ uint32_t run_filter(const std::vector<sock_filter>& code, const seccomp_data& ca
   return 0;
 }
 
-bool fits(const Condition& condition, const seccomp_data& call) {
-  const uint64_t value = call.args[condition.argument];
-  switch (condition.test) {
-    case Test::None: return true;
-    case Test::Equal: return value == condition.value;
-    case Test::NotAbove: return value <= condition.value;
-    case Test::MaskedEqual: return (value & condition.mask) == condition.value;
-  }
-  return false;
-}
-
 uint32_t said_by_rules(const std::vector<FilterRule>& rules, const FilterActions& actions,
                        const seccomp_data& call) {
   const auto number = static_cast<uint32_t>(call.nr);
+  std::array<uint64_t, 6> arguments{};
+  std::copy(std::begin(call.args), std::end(call.args), arguments.begin());
   if (call.arch != AUDIT_ARCH_X86_64 || (number >= 0x40000000 && number != 0xffffffff))
     return actions.other_entry;
   for (const FilterRule& rule : rules) {
-    if (rule.number == call.nr && fits(rule.conditions[0], call) && fits(rule.conditions[1], call))
+    if (rule.number == call.nr && holds(rule.conditions[0], arguments) &&
+        holds(rule.conditions[1], arguments))
       return rule.action;
   }
   return actions.otherwise;

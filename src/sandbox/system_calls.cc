@@ -299,6 +299,12 @@ constexpr CallRow kTable[] = {
 /// The last call of the headers that the table was written with.
 constexpr int kNewestKnown = 450;
 
+bool is_io_uring(int number) {
+  return number == SYS_io_uring_setup || number == SYS_io_uring_enter || number == SYS_io_uring_register;
+}
+
+}  // namespace
+
 bool holds(const Condition& condition, std::span<const uint64_t, 6> arguments) {
   const uint64_t value = arguments[condition.argument];
   switch (condition.test) {
@@ -309,12 +315,6 @@ bool holds(const Condition& condition, std::span<const uint64_t, 6> arguments) {
   }
   return false;
 }
-
-bool is_io_uring(int number) {
-  return number == SYS_io_uring_setup || number == SYS_io_uring_enter || number == SYS_io_uring_register;
-}
-
-}  // namespace
 
 std::span<const CallRow> call_table() {
   return kTable;

@@ -41,6 +41,7 @@ struct Condition {
   uint64_t mask = 0;
   uint64_t value = 0;
 };
+[[nodiscard]] bool holds(const Condition& condition, std::span<const uint64_t, 6> arguments);
 
 /// All conditions of a row must hold; one row of several for the same call is enough.
 struct CallRow {
