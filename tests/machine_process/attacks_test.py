@@ -4,20 +4,19 @@ would be: as root and as a user, on hosts with everything, without namespaces, w
 notification. Each attack also runs in a machine with --sandbox=off, where it must succeed: otherwise it would show
 nothing."""
 import os
-import pty
 import signal
 import socket
 import subprocess
-import termios
 import threading
 import time
 import unittest
 
 import machine_harness as harness
 from machine_harness import ABSENT, ENGINES, HOSTS, KILLED, REFUSED, engine_options
+from shared_attacks import SharedAttacks  # beside the box's harness
 
 
-class Attacks(harness.TestCase):
+class Attacks(SharedAttacks, harness.TestCase):
     def assert_stopped(self, name, arguments=lambda user: [], call=None, hosts=HOSTS, control=True, **keywords):
         """`arguments`: made anew for each run. `call`: the system call for which the machine is killed; none: it fails
         and the machine goes on."""
@@ -41,9 +40,6 @@ class Attacks(harness.TestCase):
         else:
             self.assertEqual(status, KILLED, text)
             self.assertIn(f"it tried {call}, which its sandbox does not allow", text)
-
-    def pid(self, user):
-        return [self.victim(user).pid]
 
     def fresh(self, name):
         def path(user):
@@ -76,36 +72,11 @@ class Attacks(harness.TestCase):
     def test_proc_of_others(self):
         self.assert_stopped("open", lambda user: [f"/proc/{self.victim(user).pid}/environ"], call="openat")
 
-    def test_inherited_descriptor(self):
-        descriptor = os.open(self.secret, os.O_RDONLY)
-        self.addCleanup(os.close, descriptor)
-        high = 500
-        os.dup2(descriptor, high)
-        self.addCleanup(os.close, high)
-        self.assert_stopped("descriptors", pass_fds=[descriptor, high])
-
     def test_environment(self):
         self.assert_stopped("environment", lambda user: ["VITRINE_TEST_", "SECRET=x"],
                             env={**os.environ, "VITRINE_TEST_SECRET": "x"})
 
     # The network and sockets
-
-    def test_connect(self):
-        port = self.listener(socket.AF_INET, ("127.0.0.1", 0)).getsockname()[1]
-        self.assert_stopped("connect", lambda user: [port], call="socket")
-
-    def test_bind(self):
-        self.assert_stopped("bind", call="socket")
-
-    def test_abstract_socket(self):
-        name = "vitrine-" + os.urandom(8).hex()
-        self.listener(socket.AF_UNIX, "\0" + name)
-        self.assert_stopped("unix", lambda user: ["@" + name], call="socket")
-
-    def test_datagram_to_an_abstract_socket(self):
-        name = "vitrine-" + os.urandom(8).hex()
-        self.listener(socket.AF_UNIX, "\0" + name, socket.SOCK_DGRAM)
-        self.assert_stopped("datagram", lambda user: ["@" + name], call="socketpair")
 
     def smuggle(self, name, call, send):
         """With somebody at the other end of the serial line."""
@@ -157,9 +128,6 @@ class Attacks(harness.TestCase):
     def test_exec(self):
         self.assert_stopped("exec", lambda user: ["/bin/true"], call="execve")
 
-    def test_ptrace(self):
-        self.assert_stopped("ptrace", self.pid, call="ptrace")
-
     def test_ptrace_of_the_supervisor(self):
         # Its parent, by any number.
         for user in harness.users():
@@ -172,17 +140,8 @@ class Attacks(harness.TestCase):
     def test_kill_a_thread(self):
         self.assert_stopped("tgkill", self.pid, call="tgkill")
 
-    def test_kill_by_descriptor(self):
-        self.assert_stopped("pidfd", self.pid, call="pidfd_open")
-
     def test_kill_by_the_kernel(self):
         self.assert_stopped("owner", self.pid, call="pipe2")
-
-    def test_limits_of_others(self):
-        self.assert_stopped("prlimit", self.pid, call="prlimit64")
-
-    def test_fork(self):
-        self.assert_stopped("fork", call="clone")
 
     def test_fork_bomb(self):
         self.assert_stopped("fork-bomb", lambda user: [10], call="clone", control=False)
@@ -190,18 +149,8 @@ class Attacks(harness.TestCase):
     def test_thread(self):
         self.assert_stopped("thread", call="clone")
 
-    def test_clone3(self):
-        # The C library must be able to fall back: ENOSYS.
-        self.assert_stopped("clone3")
-
     def test_unkillable_grandchild(self):
         self.assert_stopped("survive", self.fresh("lock"), call="openat", control=False)
-
-    def test_shared_memory_of_system_v(self):
-        self.assert_stopped("shm", call="shmget")
-
-    def test_keyring(self):
-        self.assert_stopped("keyring", call="add_key")
 
     # The kernel
 
@@ -238,12 +187,6 @@ class Attacks(harness.TestCase):
         for engine in ENGINES:
             self.assert_stopped("map-executable", call="mmap", machine=engine_options(engine))
 
-    def test_protect_executable(self):
-        self.assert_stopped("protect-executable", call="mprotect")
-
-    def test_map_memory_file(self):
-        self.assert_stopped("map-memfd", call="memfd_create")
-
     def test_map_memory_file_in_lockstep(self):
         # There memory files are made late; not to be executed.
         self.assert_stopped("map-memfd", call="mmap", machine=engine_options("lockstep"))
@@ -259,16 +202,7 @@ class Attacks(harness.TestCase):
     # Terminals
 
     def test_type_into_the_terminal(self):
-        main, terminal = pty.openpty()
-        self.addCleanup(os.close, main)
-        self.addCleanup(os.close, terminal)
-        os.chmod(os.ttyname(terminal), 0o666)
-
-        def own_terminal():
-            import fcntl
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        keywords = dict(stdin=terminal, preexec_fn=own_terminal)
+        keywords = self.terminal()
         for user in harness.users():
             status, text = self.machine("terminal", user=user, sandbox="off", **keywords)
             if status != 0:
