@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
 
 #include "base/check.h"
 #include "translate/host_signals.h"
@@ -26,8 +25,8 @@ PagingGuest::Options concurrent(PagingGuest::Options options) {
 
 }  // namespace
 
-ConcurrentFuzzer::ConcurrentFuzzer(PagingGuest::Options options, uint64_t seed)
-    : guest_(concurrent(std::move(options))), random_(seed) {
+ConcurrentFuzzer::ConcurrentFuzzer(const PagingGuest::Options& options, uint64_t seed)
+    : FuzzedTables(concurrent(options), seed) {
   const Result<void> prepared = translate::prepare_host_signals();
   CHECK(prepared.has_value(), "{}", prepared.error().message());
   for (uint32_t space = 0; space < kOwnSpaces; ++space) {
@@ -36,7 +35,7 @@ ConcurrentFuzzer::ConcurrentFuzzer(PagingGuest::Options options, uint64_t seed)
   }
   for (uint32_t table = 0; table < PagingGuest::kTables; ++table) {
     for (uint32_t page = 0; page < kPages; ++page)
-      guest_.set_word(table_entry_of(table, page * guest_.entry_size()), random_entry());
+      guest_.set_word(table_entry_of(table, page), random_entry());
   }
   editor_ = std::thread([this, random = std::mt19937_64(seed + 1)]() mutable {
     const Result<void> ready = translate::prepare_host_signals();
@@ -61,43 +60,19 @@ bool ConcurrentFuzzer::fail(std::string what) {
   return false;
 }
 
-// ---- Where things are, and what they may be.
-
-uint32_t ConcurrentFuzzer::address_of(uint32_t page) const {
-  constexpr std::array<uint32_t, kSlots> kLegacy = {1, 2, 768}, kPae = {2, 3, 1537};
-  const uint32_t slot = page / kPages;
-  return (guest_.pae() ? kPae[slot] << 21 : kLegacy[slot] << 22) + page % kPages * kPageSize;
-}
-
-uint32_t ConcurrentFuzzer::directory_entry_of(uint32_t space, uint32_t slot) const {
-  const uint32_t index = address_of(slot * kPages) >> (guest_.pae() ? 21 : 22);
-  return PagingGuest::kDirectories + space * PagingGuest::kDirectorySize + index * guest_.entry_size();
-}
-
-uint32_t ConcurrentFuzzer::table_entry_of(uint32_t table, uint32_t offset) {
-  return PagingGuest::kFirstTable + table * kPageSize + offset;
-}
-
-uint32_t ConcurrentFuzzer::random_flags() {
-  uint32_t flags = chance(90) ? x86::kPagePresent : 0;
-  if (chance(70)) flags |= x86::kPageWritable;
-  if (chance(70)) flags |= x86::kPageUser;
-  if (chance(70)) flags |= x86::kPageAccessed;
-  if (chance(60)) flags |= x86::kPageDirty;
-  return flags;
-}
+// ---- What the tables may say.
 
 // One page in eight is itself a table; what is stored there lies behind the entries that are used.
 uint32_t ConcurrentFuzzer::random_entry() {
   const uint32_t frame = chance(12) ? PagingGuest::kFirstTable + pick(PagingGuest::kTables) * kPageSize
                                     : PagingGuest::kFrames + pick(PagingGuest::kFrameCount) * kPageSize;
-  return frame | random_flags();
+  return frame | random_common_flags();
 }
 
 uint32_t ConcurrentFuzzer::random_directory_entry() {
-  if (chance(15)) return PagingGuest::kFrames | random_flags() | x86::kPageLarge;
+  if (chance(15)) return PagingGuest::kFrames | random_common_flags() | x86::kPageLarge;
   const uint32_t table = PagingGuest::kFirstTable + pick(PagingGuest::kTables) * kPageSize;
-  return table | random_flags() | (chance(70) ? x86::kPageUser | x86::kPageWritable : 0);
+  return table | random_common_flags() | (chance(70) ? x86::kPageUser | x86::kPageWritable : 0);
 }
 
 std::vector<uint32_t> ConcurrentFuzzer::versions(uint32_t entry) const {
@@ -153,9 +128,8 @@ void ConcurrentFuzzer::plan() {
   std::vector<uint32_t> entries;
   for (uint32_t n = 1 + pick(6); n > 0; --n) {
     const bool directory = chance(25);
-    const uint32_t entry =
-        directory ? directory_entry_of(pick(kOwnSpaces), pick(kSlots))
-                  : table_entry_of(pick(PagingGuest::kTables), pick(kPages) * guest_.entry_size());
+    const uint32_t entry = directory ? directory_entry_of(pick(kOwnSpaces), pick(kSlots))
+                                     : table_entry_of(pick(PagingGuest::kTables), pick(kPages));
     if (edits_.contains(entry)) continue;
     entries.push_back(entry);
     auto& values = edits_[entry];

@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "engines/paging_guest.h"
+#include "engines/fuzzed_tables.h"
 
 namespace vitrine::engines {
 
@@ -24,10 +24,10 @@ struct ConcurrentCounts {
   uint64_t mixed = 0;  ///< Accesses for which more than one outcome was right.
 };
 
-class ConcurrentFuzzer {
+class ConcurrentFuzzer : public FuzzedTables {
  public:
   /// `options` with an engine.
-  ConcurrentFuzzer(PagingGuest::Options options, uint64_t seed);
+  ConcurrentFuzzer(const PagingGuest::Options& options, uint64_t seed);
   ~ConcurrentFuzzer();
   ConcurrentFuzzer(const ConcurrentFuzzer&) = delete;
   ConcurrentFuzzer& operator=(const ConcurrentFuzzer&) = delete;
@@ -36,10 +36,9 @@ class ConcurrentFuzzer {
   [[nodiscard]] bool phase();
   [[nodiscard]] const std::string& complaint() const { return complaint_; }
   [[nodiscard]] const ConcurrentCounts& counts() const { return counts_; }
-  [[nodiscard]] const PagingGuest& guest() const { return guest_; }
 
  private:
-  static constexpr uint32_t kSlots = 3, kPages = 8, kAddresses = kSlots * kPages, kOwnSpaces = 2;
+  static constexpr uint32_t kOwnSpaces = 2;
 
   /// What an address may lead to.
   struct Outcome {
@@ -56,14 +55,8 @@ class ConcurrentFuzzer {
     uint32_t value = 0;
   };
 
-  [[nodiscard]] uint32_t pick(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
-  [[nodiscard]] bool chance(uint32_t percent) { return pick(100) < percent; }
   bool fail(std::string what);
 
-  [[nodiscard]] uint32_t address_of(uint32_t page) const;
-  [[nodiscard]] uint32_t directory_entry_of(uint32_t space, uint32_t slot) const;
-  [[nodiscard]] static uint32_t table_entry_of(uint32_t table, uint32_t offset);
-  [[nodiscard]] uint32_t random_flags();
   [[nodiscard]] uint32_t random_entry();
   [[nodiscard]] uint32_t random_directory_entry();
   [[nodiscard]] std::vector<uint32_t> versions(uint32_t entry) const;
@@ -82,8 +75,6 @@ class ConcurrentFuzzer {
   [[nodiscard]] uint32_t refusal(const Access& access, bool present) const;
   [[nodiscard]] std::string describe(uint32_t page) const;
 
-  PagingGuest guest_;
-  std::mt19937_64 random_;
   uint32_t space_ = 0;  // of processor 0
   uint32_t last_value_ = 1;
   std::map<uint32_t, std::vector<uint32_t>> edits_;  // by entry: the low words that it gets in this phase

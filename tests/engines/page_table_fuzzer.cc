@@ -32,7 +32,7 @@ bool is_frame(uint64_t physical) {
 }  // namespace
 
 PageTableFuzzer::PageTableFuzzer(const PagingGuest::Options& options, uint64_t seed)
-    : guest_(options), random_(seed), processors_(options.processors) {
+    : FuzzedTables(options, seed), processors_(options.processors) {
   for (uint32_t space = 0; space < PagingGuest::kSpaces; ++space) {
     for (uint32_t slot = 0; slot < kSlots; ++slot)
       edit_by_dma(directory_entry_of(space, slot), random_directory_entry(space));
@@ -63,31 +63,10 @@ std::string PageTableFuzzer::describe(unsigned processor, uint32_t page) const {
   return text;
 }
 
-// ---- Where things are.
-
-uint32_t PageTableFuzzer::address_of(uint32_t page) const {
-  constexpr std::array<uint32_t, kSlots> kLegacy = {1, 2, 768}, kPae = {2, 3, 1537};
-  const uint32_t slot = page / kPages;
-  return guest_.pae() ? (kPae[slot] << 21) + page % kPages * kPageSize
-                      : (kLegacy[slot] << 22) + page % kPages * kPageSize;
-}
-
-uint32_t PageTableFuzzer::directory_entry_of(uint32_t space, uint32_t slot) const {
-  const uint32_t address = address_of(slot * kPages);
-  const uint32_t index = guest_.pae() ? address >> 21 : address >> 22;
-  return PagingGuest::kDirectories + space * PagingGuest::kDirectorySize + index * guest_.entry_size();
-}
-
-uint32_t PageTableFuzzer::table_entry_of(uint32_t table, uint32_t page) const {
-  return PagingGuest::kFirstTable + table * kPageSize + page * guest_.entry_size();
-}
+// ---- What is put there.
 
 uint64_t PageTableFuzzer::random_flags() {
-  uint64_t flags = chance(90) ? x86::kPagePresent : 0;
-  if (chance(70)) flags |= x86::kPageWritable;
-  if (chance(70)) flags |= x86::kPageUser;
-  if (chance(70)) flags |= x86::kPageAccessed;
-  if (chance(60)) flags |= x86::kPageDirty;
+  uint64_t flags = random_common_flags();
   if (chance(20)) flags |= x86::kPageGlobal;
   if (guest_.pae() && chance(10)) flags |= x86::kPageNoExecute;
   return flags;

@@ -6,10 +6,9 @@
 
 #include <array>
 #include <cstdint>
-#include <random>
 #include <string>
 
-#include "engines/paging_guest.h"
+#include "engines/fuzzed_tables.h"
 #include "engines/translation_history.h"
 
 namespace vitrine::engines {
@@ -18,7 +17,7 @@ struct FuzzerCounts {
   uint64_t steps = 0, accesses = 0, faults = 0, edits = 0, stale = 0, exact = 0;
 };
 
-class PageTableFuzzer {
+class PageTableFuzzer : public FuzzedTables {
  public:
   PageTableFuzzer(const PagingGuest::Options& options, uint64_t seed);
 
@@ -26,12 +25,8 @@ class PageTableFuzzer {
   [[nodiscard]] bool step();
   [[nodiscard]] const std::string& complaint() const { return complaint_; }
   [[nodiscard]] const FuzzerCounts& counts() const { return counts_; }
-  [[nodiscard]] const PagingGuest& guest() const { return guest_; }
 
  private:
-  static constexpr uint32_t kSlots = 3, kPages = 8;
-  static constexpr uint32_t kAddresses = kSlots * kPages;
-
   /// An access to one of the test's pages.
   struct Access {
     paging::AccessKind kind;
@@ -40,14 +35,9 @@ class PageTableFuzzer {
     uint32_t value;
   };
 
-  [[nodiscard]] uint32_t pick(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
-  [[nodiscard]] bool chance(uint32_t percent) { return pick(100) < percent; }
   [[nodiscard]] bool fail(std::string what);
   [[nodiscard]] std::string describe(unsigned processor, uint32_t page) const;
 
-  [[nodiscard]] uint32_t address_of(uint32_t page) const;
-  [[nodiscard]] uint32_t directory_entry_of(uint32_t root_space, uint32_t slot) const;
-  [[nodiscard]] uint32_t table_entry_of(uint32_t table, uint32_t page) const;
   [[nodiscard]] uint64_t random_flags();
   [[nodiscard]] uint64_t random_entry();
   [[nodiscard]] uint64_t random_directory_entry(uint32_t space);
@@ -75,8 +65,6 @@ class PageTableFuzzer {
                             const CommandResult& result) const;
   void remember_tables();
 
-  PagingGuest guest_;
-  std::mt19937_64 random_;
   unsigned processors_;
   unsigned now_ = 0;  // the processor whose turn it is
   std::array<std::array<TranslationHistory, kAddresses>, 2> histories_;
