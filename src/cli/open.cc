@@ -227,7 +227,7 @@ Result<OpenedMachine> open_machine(const RunOptions& options) {
   machine::MachineConfig& config = opened.config;
   copy_values(options, config);
   if (auto done = check_memory(config.memory_size); !done) return std::unexpected(done.error());
-  config.host = host_support(config.memory_size);
+  if (config.engine != machine::EngineKind::Interpret) config.host = host_support(config.memory_size);
   if (auto done = open_firmware(options, config); !done) return std::unexpected(done.error());
   if (auto done = open_kernel(options, config); !done) return std::unexpected(done.error());
   if (auto done = read_firmware_files(options, config); !done) return std::unexpected(done.error());
