@@ -49,23 +49,6 @@ constexpr bool contains(const OpcodeSet& set, uint8_t opcode) {
   return (set[opcode / 32] >> (opcode % 32) & 1) != 0;
 }
 
-constexpr bool is_prefix(uint8_t byte) {
-  switch (byte) {
-    case 0x26:
-    case 0x2e:
-    case 0x36:
-    case 0x3e:
-    case 0x64:
-    case 0x65:
-    case 0x66:
-    case 0x67:
-    case 0xf0:
-    case 0xf2:
-    case 0xf3: return true;
-    default: return false;
-  }
-}
-
 // VEX, EVEX and XOP begin like other instructions; 3DNow! has its opcode at the end.
 bool is_other_encoding(uint8_t opcode, uint8_t second) {
   switch (opcode) {

@@ -14,6 +14,24 @@
 
 namespace vitrine::cpu {
 
+/// Before an opcode. SDM Vol. 2A, "Instruction Prefixes".
+[[nodiscard]] constexpr bool is_prefix(uint8_t byte) {
+  switch (byte) {
+    case 0x26:
+    case 0x2e:
+    case 0x36:
+    case 0x3e:
+    case 0x64:
+    case 0x65:
+    case 0x66:
+    case 0x67:
+    case 0xf0:
+    case 0xf2:
+    case 0xf3: return true;
+    default: return false;
+  }
+}
+
 /// The shape of the instruction that `bytes` begin with, as one number that is equal only for equal shapes in
 /// the same mode; 0: too long, or of a kind that is not kept.
 [[nodiscard]] uint64_t instruction_shape(const uint8_t* bytes, unsigned available, bool code32);

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <span>
 
+#include "cpu/decode_templates.h"
 #include "cpu/host_traits.h"
 #include "cpu/vector_forms.h"
 #include "cpu/vex_forms.h"
@@ -162,15 +163,19 @@ void ignore_half_done(Operation operation, const Outcome& ours, Outcome& host) {
   }
 }
 
+/// VERR or VERW (0F 00 /4, /5).
+bool is_verification(std::span<const uint8_t> opcode) {
+  return opcode.size() >= 3 && opcode[0] == 0x0f && opcode[1] == 0x00 && (opcode[2] >> 4 & 3) == 2;
+}
+
 /// What AMD's processors do otherwise, and no guest can rely on.
 void ignore_other_maker(const TestCase& test, Operation operation, const Outcome& ours, Outcome& host) {
   const auto one_of = [operation](std::initializer_list<Operation> all) {
     return std::ranges::find(all, operation) != all.end();
   };
   const std::span<const uint8_t> bytes(test.bytes);
-  const auto has_prefix = [&](uint8_t prefix) {
-    return std::ranges::find(bytes.first(4), prefix) != bytes.first(4).end();
-  };
+  const auto opcode = std::ranges::find_if_not(bytes, cpu::is_prefix);
+  const auto has_prefix = [&](uint8_t prefix) { return std::find(bytes.begin(), opcode, prefix) != opcode; };
   // An operand that reaches beyond 4 GiB is a segment's fault here (SDM Vol. 3A, "Limit Checking": it may
   // be).
   const bool segment_fault = host.vector == 12 || host.vector == 13;
@@ -179,7 +184,8 @@ void ignore_other_maker(const TestCase& test, Operation operation, const Outcome
   // Invalid: 0F 0D with a register, and VEX.W outside of 64-bit mode, which Intel's ignore.
   if (host.vector == 6 && one_of({Operation::Nop, Operation::Vpinsrd, Operation::Vpextrd})) host = ours;
   // LOCK MOV CR0 is MOV CR8; and VERR and VERW with LOCK are executed by some (Zen 3).
-  if (ours.vector == 6 && has_prefix(0xf0)) host = ours;
+  const bool verifies = is_verification({opcode, bytes.end()});
+  if (ours.vector == 6 && has_prefix(0xf0) && (host.vector == 13 || verifies)) host = ours;
   // REPE and REPNE decide when LOOPcc goes on.
   if (one_of({Operation::Loope, Operation::Loopne}) && (has_prefix(0xf2) || has_prefix(0xf3))) host = ours;
   // An x87 store checks its operand although an unmasked exception will suppress it.
