@@ -21,9 +21,8 @@ namespace vitrine::cli {
 namespace {
 
 constexpr std::string_view kWithoutSandbox =
-    "warning: --sandbox=off: a guest that breaks out of its machine can read, change and send away all that "
-    "you "
-    "can, and start programs as you";
+    "warning: --sandbox=off: a guest that breaks out of its machine can read, change and send away all "
+    "that you can, and start programs as you";
 
 int report(const Error& error, ExitStatus status) {
   fmt::print(stderr, "vitrine: {}\n", error.message());

@@ -28,7 +28,7 @@ std::optional<uint32_t> operand_of(const cpu::Core& core, const cpu::Instruction
     case Operation::Popa:
     case Operation::Ret: return gpr[x86::kEsp];
     case Operation::Movs:
-    case Operation::Stos: return core.state.segments[x86::kEs].base + gpr[x86::kEdi];
+    case Operation::Stos:
     case Operation::Scas: return core.state.segments[x86::kEs].base + gpr[x86::kEdi];
     case Operation::Lods:
     case Operation::Cmps: return core.state.segments[i.segment].base + gpr[x86::kEsi];
