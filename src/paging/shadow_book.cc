@@ -113,6 +113,19 @@ uint32_t ShadowBook::next_used(uint32_t from, uint32_t end) const {
   return next(&Branch::used, from, end, [](ShadowWord word) { return word.value != 0; });
 }
 
+uint32_t ShadowBook::next_idle(uint32_t from, uint32_t end) const {
+  constexpr uint32_t kLeaf = ShadowLeaf::kPages;
+  for (uint64_t page = (uint64_t{from} + kLeaf - 1) / kLeaf * kLeaf; page + kLeaf <= end;) {
+    const Branch* branch = branches_[page / kPagesInBranch].get();
+    const uint64_t idle =
+        branch == nullptr ? 0 : (branch->used & ~branch->live) >> (page / kLeaf % kLeavesInBranch);
+    if ((idle & 1) != 0) return static_cast<uint32_t>(page);
+    page = idle == 0 ? (page / kPagesInBranch + 1) * kPagesInBranch
+                     : page + static_cast<uint64_t>(std::countr_zero(idle)) * kLeaf;
+  }
+  return end;
+}
+
 uint32_t ShadowBook::joints(uint32_t first, uint32_t count) const {
   const uint32_t end = first + count;  // the page after the range; the guards above and below count as Empty
   ShadowWord previous = first == 0 ? ShadowWord{} : word(first - 1);

@@ -114,6 +114,9 @@ class ShadowBook {
   [[nodiscard]] uint32_t next_live(uint32_t from, uint32_t end) const;
   /// The same for pages that are not Empty.
   [[nodiscard]] uint32_t next_used(uint32_t from, uint32_t end) const;
+  /// The first page of the first leaf that lies in the range as a whole and has pages, of which none is live;
+  /// or `end`.
+  [[nodiscard]] uint32_t next_idle(uint32_t from, uint32_t end) const;
 
   /// Places among first−1 … first+count where one host mapping ends and another begins.
   [[nodiscard]] uint32_t joints(uint32_t first, uint32_t count) const;

@@ -157,6 +157,7 @@ void ShadowWindow::populate(uint32_t first, uint32_t count, ShadowState state) {
 
 void ShadowWindow::drop(uint32_t first, uint32_t count) {
   const uint32_t end = first + count;
+  discard_idle(first, end);
   const uint32_t start = book_.next_live(first, end);
   if (start == end) return;
   tell(start, end - start);
@@ -173,6 +174,24 @@ void ShadowWindow::drop(uint32_t first, uint32_t count) {
   // Pages between that show nothing have no rights to lose.
   if (::mprotect(host(start), uint64_t{last - start + 1} << kPageShift, PROT_NONE) != 0) discard_all();
   relieve();
+}
+
+// What was kept where nothing has been shown since: stacks and heaps of processes that have ended, each at an
+// address of its own. The host steps over every mapping in a range whose rights change.
+void ShadowWindow::discard_idle(uint32_t first, uint32_t end) {
+  constexpr uint32_t kMostIdle = 64;
+  uint32_t idle = 0;
+  for (uint32_t page = book_.next_idle(first, end); page < end;
+       page = book_.next_idle(page + ShadowLeaf::kPages, end)) {
+    ++idle;
+  }
+  if (idle <= kMostIdle) return;
+  for (uint32_t page = book_.next_idle(first, end); page < end; page = book_.next_idle(page, end)) {
+    const uint32_t live = book_.next_live(page, end);
+    const uint32_t stop = live - live % ShadowLeaf::kPages;
+    discard(page, stop - page);
+    page = stop;
+  }
 }
 
 void ShadowWindow::lower(uint32_t first, uint32_t count) {

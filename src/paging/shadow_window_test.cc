@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <random>
 #include <string>
@@ -57,6 +58,26 @@ TEST_F(ShadowWindowTest, TheBooksCountWhatTheHostCounts) {
   window_->discard_all();
   EXPECT_EQ(window_->mappings(), 1u);
   EXPECT_EQ(context_.leaves.in_use(), 0u);
+}
+
+// A program that is run again and again lies at the same place each time, its stack at another.
+TEST_F(ShadowWindowTest, WhatIsNotShownAgainIsGivenBack) {
+  const unsigned block = context_.reverse.number(*ram_);
+  constexpr uint32_t kProgram = 0x8048, kStack = 0x90000, kRuns = 1000;
+  uint64_t most = 0;
+  for (uint32_t i = 0; i < kRuns; ++i) {
+    for (uint32_t page = 0; page < 8; page += 2) {
+      ASSERT_TRUE(window_->map(kProgram + page, 1, ShadowWord::make(block, page, ShadowState::Read, 0),
+                               Populate::No));
+    }
+    ASSERT_TRUE(window_->map(kStack + i * 64, 1, ShadowWord::make(block, 100, ShadowState::ReadWrite, 0),
+                             Populate::No));
+    window_->drop(0, ShadowBook::kPages);
+    most = std::max(most, window_->mappings());
+  }
+  EXPECT_EQ(window_->mappings(), host_mappings(*window_));
+  EXPECT_LT(most, 200u);
+  EXPECT_EQ(context_.counters.revivals, 4 * (kRuns - 1)) << "the program's pages have been kept";
 }
 
 TEST_F(ShadowWindowTest, TheReverseMapKnowsAllWritablePlaces) {
