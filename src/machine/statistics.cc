@@ -59,7 +59,7 @@ std::optional<uint64_t> events_of(Activity activity, const cpu::Vcpu& vcpu, cons
     case Activity::Guest: return e.entries;
     case Activity::Interpreter: return vcpu.executed() - e.instructions;
     case Activity::Fill:
-      return shadow.hidden_faults + shadow.prefetches + shadow.true_faults + shadow.emulated;
+      return shadow.hidden_faults + shadow.fetches + shadow.prefetches + shadow.true_faults + shadow.emulated;
     case Activity::Switch: return shadow.window_switches;
     case Activity::Translate:
       return e.leaves[static_cast<size_t>(Leave::Link)] + e.leaves[static_cast<size_t>(Leave::Indirect)];

@@ -66,8 +66,9 @@ struct ShadowRecord {
 struct ShadowLeaf {
   static constexpr uint32_t kPages = 64;
   std::array<ShadowRecord, kPages> records{};
-  uint32_t used = 0;  ///< Records that are not Empty.
-  uint32_t live = 0;  ///< Read or ReadWrite.
+  uint32_t used = 0;     ///< Records that are not Empty.
+  uint32_t live = 0;     ///< Read or ReadWrite.
+  uint64_t fetched = 0;  ///< One bit a page: code was looked up there.
 };
 
 /// Leaves for the books of all windows, used again and again: filling takes no memory from the allocator once
@@ -90,7 +91,10 @@ class ShadowBook {
   static constexpr uint32_t kPages = 1u << 20;
 
   explicit ShadowBook(ShadowLeafPool& pool) : pool_(pool) {}
-  ~ShadowBook() { clear(0, kPages); }
+  ~ShadowBook() {
+    clear_fetched(0, kPages);
+    clear(0, kPages);
+  }
   ShadowBook(const ShadowBook&) = delete;
   ShadowBook& operator=(const ShadowBook&) = delete;
 
@@ -108,10 +112,18 @@ class ShadowBook {
   /// Makes pages Empty and gives leaves back. Nothing in the range may be linked any more.
   void clear(uint32_t first, uint32_t count);
 
+  /// Code has been looked up at a page, whether it is live or not.
+  void set_fetched(uint32_t page);
+  /// Forgets that.
+  void clear_fetched(uint32_t first, uint32_t count);
+
   /// How many pages are live.
   [[nodiscard]] uint32_t live() const;
   /// The first page at or after `from` and before `end` that is live, or `end`.
   [[nodiscard]] uint32_t next_live(uint32_t from, uint32_t end) const;
+  /// The same for pages that are live or where code was looked up: that the guest's tables gave us.
+  [[nodiscard]] uint32_t next_given(uint32_t from, uint32_t end) const;
+  [[nodiscard]] bool given(uint32_t page) const { return next_given(page, page + 1) == page; }
   /// The same for pages that are not Empty.
   [[nodiscard]] uint32_t next_used(uint32_t from, uint32_t end) const;
   /// The first page of the first leaf that lies in the range as a whole and has pages, of which none is live;
@@ -128,15 +140,19 @@ class ShadowBook {
     std::array<ShadowLeaf*, kLeavesInBranch> leaves{};
     uint64_t used = 0;  // one bit a leaf
     uint64_t live = 0;
+    uint64_t fetched = 0;
   };
 
   [[nodiscard]] ShadowLeaf* find(uint32_t page) const {
     const Branch* branch = branches_[page / kPagesInBranch].get();
     return branch == nullptr ? nullptr : branch->leaves[page / ShadowLeaf::kPages % kLeavesInBranch];
   }
-  /// The first page from `from` on and before `end` that is `wanted`, in leaves whose bit is set; or `end`.
-  template <typename Wanted>
-  [[nodiscard]] uint32_t next(uint64_t Branch::*leaves, uint32_t from, uint32_t end, Wanted wanted) const;
+  /// The first page from `from` on and before `end` that is `wanted`, in leaves that `leaves` says of a
+  /// branch; or `end`.
+  template <typename Leaves, typename Wanted>
+  [[nodiscard]] uint32_t next(Leaves leaves, uint32_t from, uint32_t end, Wanted wanted) const;
+  [[nodiscard]] Branch& branch_of(uint32_t page);
+  [[nodiscard]] ShadowLeaf& leaf_of(Branch& branch, uint32_t page);
   void release(Branch& branch, uint32_t index);
   [[nodiscard]] ShadowLeaf& leaf_for_run(uint32_t page, uint32_t count, ShadowWord word);
 

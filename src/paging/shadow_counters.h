@@ -12,7 +12,7 @@ class ShadowWindow;
 
 /// Told before entries of a window disappear or change what they show (a mere change of rights is none).
 /// Whatever was derived from them (code looked up by virtual address) must be forgotten. The range may
-/// contain pages that show nothing.
+/// contain pages that show nothing; and code looked up at a page that shows nothing is told of, too.
 class ShadowListener {
  public:
   virtual ~ShadowListener() = default;
@@ -21,7 +21,8 @@ class ShadowListener {
 
 /// Monotonic counts of what costs.
 struct ShadowCounters {
-  uint64_t hidden_faults = 0;  ///< Calls of fill() that filled.
+  uint64_t hidden_faults = 0;  ///< Calls of fill() that filled, for data.
+  uint64_t fetches = 0;        ///< … for code to be looked up, with or without a mapping.
   uint64_t prefetches = 0;     ///< Fills before a fault asked for them.
   uint64_t true_faults = 0;
   uint64_t emulated = 0;

@@ -2,6 +2,7 @@
 // what the directory entries were when something was filled through them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstdint>
@@ -44,6 +45,9 @@ struct ShadowSpace {
     uint64_t sum = 0;
     for (const auto& window : windows) sum += window->mappings();
     return sum;
+  }
+  [[nodiscard]] bool empty() const {
+    return std::ranges::all_of(windows, [](const auto& window) { return window->empty(); });
   }
   /// What a single window was filled for.
   Privilege shown_to = Privilege::Supervisor;

@@ -295,7 +295,7 @@ bool ShadowSpaces::needs_watch(const RamBlock& block, uint64_t page, Watch reaso
 
 void ShadowSpaces::discard(ShadowSpace& space) {
   for (const auto& window : space.windows) {
-    if (window->mappings() > 1) window->discard_all();
+    if (!window->empty()) window->discard_all();
   }
   tables_.detach(space);
 }
@@ -314,7 +314,11 @@ FillResult ShadowSpaces::fill(VirtualAddress address, AccessKind kind, Privilege
     return {.outcome = FillOutcome::TrueFault, .error_code = translation.error().error_code};
   }
   const FillResult result = resolve(*translation, address, kind, privilege);
-  ++(result.outcome == FillOutcome::Filled ? context_.counters.hidden_faults : context_.counters.emulated);
+  if (result.outcome != FillOutcome::Filled) {
+    ++context_.counters.emulated;
+  } else {
+    ++(kind == AccessKind::Fetch ? context_.counters.fetches : context_.counters.hidden_faults);
+  }
   return result;
 }
 
@@ -347,7 +351,13 @@ FillResult ShadowSpaces::resolve(const Translation& translation, VirtualAddress 
   const bool write = target.may_write && translation.dirty && watches == 0;
   target.state = write ? ShadowState::ReadWrite : ShadowState::Read;
   if (kind == AccessKind::Write && !write) return {};
-  if (!show(target, translation, region, privilege)) return {};
+  // Where tables are tracked they say when code that was looked up is there no more; a virtual TLB knows by
+  // what it shows.
+  const bool only_noted =
+      kind == AccessKind::Fetch && keeps() && registers_.enabled() && translation.page_size == kPageSize;
+  if (!(only_noted ? note_fetch(target, translation, privilege)
+                   : show(target, translation, region, privilege)))
+    return {};
   return {.outcome = FillOutcome::Filled, .block = target.block, .page = target.page};
 }
 
@@ -360,6 +370,16 @@ uint8_t ShadowSpaces::watches_for(const Region& region, const PageTarget& target
   if (kind != AccessKind::Write || !target.may_write || watches != kPageTable || emulated) return watches;
   memory_.note_write(*region.write_block, target.page);
   return target.block->watches(target.page);
+}
+
+// Code is translated from RAM and not executed in the window, so most pages of a program need no mapping.
+bool ShadowSpaces::note_fetch(const PageTarget& target, const Translation& translation, Privilege privilege) {
+  ShadowWindow& window = enter(privilege);
+  if (context_.leaves.in_use() >= kMostLeaves) make_room(window);
+  if (!tables_.derive(*active_, registers_, translation, {target.virtual_page, 1}, ShadowState::Read))
+    return false;
+  window.note_fetch(target.virtual_page);
+  return true;
 }
 
 bool ShadowSpaces::show(const PageTarget& target, const Translation& translation, const Region& region,
@@ -437,14 +457,14 @@ void ShadowSpaces::make_room(ShadowWindow& wanted) {
   while (!enough()) {
     ShadowSpace* oldest = nullptr;
     for (const auto& space : spaces_) {
-      if (space.get() == active_ || space->mappings() <= space->windows.size()) continue;
+      if (space.get() == active_ || space->empty()) continue;
       if (oldest == nullptr || space->last_used < oldest->last_used) oldest = space.get();
     }
     if (oldest == nullptr) break;
     discard(*oldest);
   }
   for (const auto& window : active_->windows) {
-    if (!enough() && window.get() != &wanted && window->mappings() > 1) window->discard_all();
+    if (!enough() && window.get() != &wanted && !window->empty()) window->discard_all();
   }
   // Then the wanted window itself, 16 MiB after 16 MiB: a hand goes round, so that what was filled last where
   // it just passed stays longest.

@@ -79,8 +79,8 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
 
   /// An access at this privilege could not be made, or (Fetch) code is to be translated at `address`: makes
   /// it possible or says why not. An access that reaches into the next page may need a second call, for the
-  /// address of that page's first byte. For a Fetch the page becomes readable in the window and is watched by
-  /// nobody yet.
+  /// address of that page's first byte. For a Fetch the window need not show the page: who looks code up
+  /// there reads it from the block, and ShadowListener hears when it goes. The page is watched by nobody yet.
   [[nodiscard]] FillResult fill(VirtualAddress address, AccessKind kind, Privilege privilege);
 
   /// What a processor may do at any time: makes reading possible, and writing where it has no more effect
@@ -126,6 +126,8 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   [[nodiscard]] FillResult resolve(const Translation& translation, VirtualAddress address, AccessKind kind,
                                    Privilege privilege);
   [[nodiscard]] uint8_t watches_for(const memory::Region& region, const PageTarget& target, AccessKind kind);
+  [[nodiscard]] bool note_fetch(const PageTarget& target, const Translation& translation,
+                                Privilege privilege);
   [[nodiscard]] bool show(const PageTarget& target, const Translation& translation,
                           const memory::Region& region, Privilege privilege);
   [[nodiscard]] bool map_run(ShadowWindow& shown, const PageRun& run, ShadowWord word,

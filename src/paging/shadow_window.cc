@@ -76,6 +76,15 @@ void ShadowWindow::tell(uint32_t first, uint32_t count) {
   context_.listener->entries_dropped(*this, VirtualAddress(first << kPageShift), count);
 }
 
+// Tells of what the guest's tables gave and that goes now.
+void ShadowWindow::tell_of_given(uint32_t first, uint32_t count) {
+  const uint32_t end = first + count;
+  const uint32_t given = book_.next_given(first, end);
+  if (given == end) return;
+  tell(given, end - given);
+  book_.clear_fetched(given, end - given);
+}
+
 // Keeps the reverse map in step.
 void ShadowWindow::change(uint32_t page, ShadowWord word) {
   const ShadowWord old = book_.word(page);
@@ -93,10 +102,9 @@ void ShadowWindow::account(uint32_t joints) {
 // Empties the books of a range whose host mappings are gone or about to go.
 void ShadowWindow::forget(uint32_t first, uint32_t count) {
   const uint32_t end = first + count;
-  const uint32_t live = book_.next_live(first, end);
-  if (live != end) tell(live, end - live);
+  tell_of_given(first, count);
   begin_change(first, count);
-  for (uint32_t page = live; page < end; page = book_.next_live(page + 1, end)) {
+  for (uint32_t page = book_.next_live(first, end); page < end; page = book_.next_live(page + 1, end)) {
     const ShadowWord word = book_.word(page);
     if (word.state() == ShadowState::ReadWrite) context_.reverse.unlink(place(page), word);
   }
@@ -158,9 +166,9 @@ void ShadowWindow::populate(uint32_t first, uint32_t count, ShadowState state) {
 void ShadowWindow::drop(uint32_t first, uint32_t count) {
   const uint32_t end = first + count;
   discard_idle(first, end);
+  tell_of_given(first, count);
   const uint32_t start = book_.next_live(first, end);
   if (start == end) return;
-  tell(start, end - start);
   uint32_t last = start;
   for (uint32_t page = start; page < end; page = book_.next_live(last + 1, end)) {
     last = page;
@@ -225,10 +233,9 @@ void ShadowWindow::relieve() {
 }
 
 void ShadowWindow::discard(uint32_t first, uint32_t count) {
-  const uint32_t end = first + count;
-  const uint32_t used = book_.next_used(first, end);
-  if (used == end) return;
+  const bool mapped = book_.next_used(first, first + count) != first + count;
   forget(first, count);
+  if (!mapped) return;
   // SAFETY: inside the reservation, as above.
   if (::mmap(host(first), uint64_t{count} << kPageShift, PROT_NONE, kReservation | MAP_FIXED, -1, 0) ==
       MAP_FAILED) {

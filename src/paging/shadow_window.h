@@ -84,7 +84,15 @@ class ShadowWindow {
   [[nodiscard]] bool map(uint32_t first, uint32_t count, ShadowWord word, Populate populate);
   /// Gives the host page-table entries of a part of a mapped run.
   void populate(uint32_t first, uint32_t count, ShadowState state);
-  /// Takes all rights from the pages; what they showed is kept for the next map().
+  /// Code is looked up at a page by the guest's entry: nothing is mapped for that, but the listener is told
+  /// when the entry goes.
+  void note_fetch(uint32_t page) { book_.set_fetched(page); }
+  /// Neither mapped, nor is code known.
+  [[nodiscard]] bool empty() const {
+    return mappings_ == 1 && book_.next_given(0, ShadowBook::kPages) == ShadowBook::kPages;
+  }
+  /// Takes all rights from the pages; what they showed is kept for the next map(). What code was looked up is
+  /// forgotten.
   void drop(uint32_t first, uint32_t count);
   /// Takes the right to write.
   void lower(uint32_t first, uint32_t count);
@@ -102,6 +110,7 @@ class ShadowWindow {
   void discard_idle(uint32_t first, uint32_t end);
   void relieve();
   void tell(uint32_t first, uint32_t count);
+  void tell_of_given(uint32_t first, uint32_t count);
   // Between the two, the words of pages in the range may change.
   void begin_change(uint32_t first, uint32_t count) { joints_before_ = book_.joints(first, count); }
   void end_change(uint32_t first, uint32_t count) { account(book_.joints(first, count)); }

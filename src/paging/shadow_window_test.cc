@@ -39,7 +39,7 @@ TEST_F(ShadowWindowTest, TheBooksCountWhatTheHostCounts) {
   for (int i = 0; i < 2000; ++i) {
     const uint32_t first = static_cast<uint32_t>(random()) % (kPages - 8);
     const uint32_t count = 1 + static_cast<uint32_t>(random()) % 8;
-    switch (random() % 5) {
+    switch (random() % 6) {
       case 0:
       case 1: {
         // Mostly the page of the same number, so that neighbours join.
@@ -51,12 +51,14 @@ TEST_F(ShadowWindowTest, TheBooksCountWhatTheHostCounts) {
       case 2: window_->drop(first, count); break;
       case 3: window_->lower(first, count); break;
       case 4: window_->discard(first, count); break;
+      case 5: window_->note_fetch(first); break;
     }
     ASSERT_EQ(window_->mappings(), context_.budget.used());
     ASSERT_EQ(window_->mappings(), host_mappings(*window_)) << i;
   }
   window_->discard_all();
   EXPECT_EQ(window_->mappings(), 1u);
+  EXPECT_TRUE(window_->empty());
   EXPECT_EQ(context_.leaves.in_use(), 0u);
 }
 

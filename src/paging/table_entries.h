@@ -114,10 +114,10 @@ class Dropper {
     for (size_t i = 0; i < space_.windows.size(); ++i) {
       Piece& piece = pieces_[i];
       const ShadowBook& book = space_.windows[i]->book();
-      const uint32_t live = book.next_live(first, first + count);
-      if (live == first + count) continue;
-      if (piece.end != piece.first && book.next_live(piece.end, live) != live) flush(i);
-      if (piece.end == piece.first) piece.first = live;
+      const uint32_t given = book.next_given(first, first + count);
+      if (given == first + count) continue;
+      if (piece.end != piece.first && book.next_given(piece.end, given) != given) flush(i);
+      if (piece.end == piece.first) piece.first = given;
       piece.end = first + count;
     }
   }

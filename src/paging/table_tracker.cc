@@ -335,7 +335,7 @@ void TableTracker::invalidate(ShadowSpace& space, const PagingRegisters& registe
     for (const auto& window : user.space->windows) {
       const uint32_t victim = user.slot * pages + index;
       if (change == Change::Lowered) window->lower(victim, 1);
-      if (change == Change::Gone && window->book().word(victim).live()) window->drop(victim, count);
+      if (change == Change::Gone && window->book().given(victim)) window->drop(victim, count);
     }
   }
 }

@@ -52,6 +52,60 @@ class Unsync : public ShadowGuest {
   }
 };
 
+// Code is translated from RAM, so looking it up takes no mapping. But whoever knows code has to hear when
+// what the guest's tables gave is given no more.
+TEST_F(Unsync, CodeIsLookedUpWithoutAMapping) {
+  begin(2);
+  ASSERT_EQ(fill(kUser, Fetch, User), Filled);
+  EXPECT_EQ(last_.page, 0x800u);
+  EXPECT_FALSE(read(kUser, User));
+  spaces_->invalidate_page(VirtualAddress(kUser));
+  load(1);
+  load(0);
+  EXPECT_EQ(told_, 0) << "nothing has changed";
+
+  put(user_entry(0, 0), 0x900000 | kUsed);
+  EXPECT_EQ(told_, 0) << "not invalidated yet";
+  spaces_->invalidate_page(VirtualAddress(kUser));
+  EXPECT_EQ(told_, 1);
+  EXPECT_EQ(last_told_.first, kUser >> kPageShift);
+  ASSERT_EQ(fill(kUser, Fetch, User), Filled);
+  EXPECT_EQ(last_.page, 0x900u);
+
+  put(user_entry(0, 0), 0);
+  load(0);
+  EXPECT_EQ(told_, 2) << "compared at a load";
+  EXPECT_EQ(fill(kUser, Fetch, User), TrueFault);
+
+  ASSERT_EQ(fill(kUser + kPageSize, Fetch, User), Filled);
+  put(directory(0) + (kUser >> 22) * 4, 0);
+  load(0);
+  EXPECT_EQ(told_, 3) << "the whole table";
+  EXPECT_EQ(spaces_->counters().maps, 0u);
+  EXPECT_EQ(spaces_->counters().fetches, 3u);
+}
+
+TEST_F(Unsync, CodeAndDataOfAPageGoTogether) {
+  begin(1);
+  for (const bool code_first : {true, false}) {
+    told_ = 0;
+    ASSERT_EQ(fill(kUser, code_first ? Fetch : Read, User), Filled);
+    ASSERT_EQ(fill(kUser, code_first ? Read : Fetch, User), Filled);
+    EXPECT_TRUE(read(kUser, User));
+    EXPECT_EQ(told_, 0);
+    put(user_entry(0, 0), 0);
+    load(0);
+    EXPECT_EQ(told_, 1);
+    EXPECT_FALSE(read(kUser, User));
+    make(0);
+  }
+  // What the map of physical memory says, everything depends on.
+  ASSERT_EQ(fill(kUser + kPageSize, Fetch, User), Filled);
+  told_ = 0;
+  memory_.set_a20(false);
+  EXPECT_EQ(told_, 1);
+}
+
 TEST_F(Unsync, WindowsOutliveLoads) {
   begin(2);
   fill_user();

@@ -262,6 +262,7 @@ void Engine::enter_state(Core& core) {
     follow_avx(core);
   }
   if (mode_ == CodePrivilege::UserWithFpu && c.fpu_loaded == 0) load_fpu(core);
+  if (resumed_) fill_after_fault(core);
 }
 
 void Engine::leave_state(Core& core) {
@@ -467,6 +468,7 @@ Engine::Outcome Engine::run(Core& core) {
     }
     if (reason == Leave::Fault) {
       note_page_fault(eip);
+      resumed_ = eip;
       core.raise_page_fault(fault_address_, fault_error_);
       core.faulted = true;
       break;

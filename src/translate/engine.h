@@ -199,6 +199,7 @@ class Engine final : public cpu::NativeEngine,
   void note_hidden_fault(const TranslationCache::Place& place);
   void settle_hidden_faults();
   void note_fill_spared(uint32_t eip, uint32_t page);
+  void fill_after_fault(const cpu::Core& core);
   [[nodiscard]] static bool page_faults_often(SlowSite& slow);
   void leave_to_interpreter(CodePage& page, uint16_t offset);
   [[nodiscard]] SlowSite* slow_site(uint32_t eip) const;
@@ -268,6 +269,7 @@ class Engine final : public cpu::NativeEngine,
   bool by_signal_ = false;                // the last way out of translated code began with a fault
   std::optional<uint32_t> slow_site_;     // whose access was not to be had
   bool wraps_ = false;                    // since it was outside the window
+  std::optional<uint32_t> resumed_;       // the instruction that fault_address_ is of
   bool slow_run_ = false;                 // what interpret() executes is a SlowSite
   std::optional<uint32_t> often_filled_;  // an instruction whose page had to be filled too often
   std::optional<uint32_t> stray_;         // a CALL whose returns come from elsewhere too often

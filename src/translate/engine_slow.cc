@@ -105,6 +105,17 @@ void Engine::note_fill_spared(uint32_t eip, uint32_t page) {
   spaces_->prefetch(VirtualAddress(page << kPageShift), privilege());
 }
 
+// Once the guest's handler has returned to an instruction of translated code that had a page fault, RF makes
+// it the interpreter's; what uses the page next would find the window as it was, at the price of a signal.
+// (Where a SlowSite faulted, the page is filled if it is used more often: note_fill_spared().)
+void Engine::fill_after_fault(const cpu::Core& core) {
+  constexpr uint32_t kLongestInstruction = 15;
+  if (core.state.eip - *resumed_ > kLongestInstruction) return;
+  resumed_.reset();
+  const inspect::ActivityScope scope(core_->activity, inspect::Activity::Fill);
+  spaces_->prefetch(VirtualAddress(fault_address_), privilege());
+}
+
 // True: from now on it is the interpreter's.
 bool Engine::page_faults_often(SlowSite& slow) {
   return ++slow.page_faults >= kFaultsToBeSlow << slow.patience;

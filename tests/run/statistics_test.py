@@ -93,6 +93,8 @@ class Statistics(harness.TestCase):
                     self.assertEqual(b["shadow"]["pages_filled"] - a["shadow"]["pages_filled"], 5)
                     self.assertEqual(b["traps"]["hidden_fault"] - a["traps"]["hidden_fault"], 5)
                     self.assertEqual(a["traps"]["true_fault"], 4)
+                    # Once the handler has returned, the window shows the page: what uses it next does not fault.
+                    self.assertEqual(a["shadow"]["prefetches"], 4)
                     self.assertEqual(a["emulated"]["cpuid"], 7)
                     self.assertEqual(a["emulated"]["in"], 5)
                     # Each of them, however often it comes, is a signal under one engine and none under the other.
