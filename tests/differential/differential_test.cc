@@ -38,7 +38,7 @@ struct Options {
 };
 
 struct Tally {
-  uint64_t cases = 0, skipped = 0;
+  uint64_t cases = 0, skipped = 0, only_once = 0;
   std::map<std::string, unsigned> failures;  // by form
 };
 
@@ -63,6 +63,8 @@ class Test {
     run_bytes();
     fmt::print("{} cases of known forms, {} of random bytes ({} left out)\n", with_forms,
                tally_.cases - with_forms, tally_.skipped);
+    if (tally_.only_once != 0)
+      fmt::print("{} answers of the host's that it did not give again\n", tally_.only_once);
     for (const auto& [form, count] : tally_.failures) fmt::print("FAILED {} times: {}\n", count, form);
     return tally_.failures.empty() ? 0 : 1;
   }
@@ -146,17 +148,40 @@ class Test {
     const std::vector<uint8_t> data = generator_.make_data();
     NativeMachine::run(cases, host, data);
     machine_.run(cases, ours, data);
-    for (size_t n = 0; n < cases.size(); ++n) check(cases[n], host[n], ours[n], bytes);
+    for (size_t n = 0; n < cases.size(); ++n) {
+      ++tally_.cases;
+      std::string found = compare(cases[n], host[n], ours[n]);
+      if (!found.empty()) found = compare_again(cases[n], host[n], ours[n], data);
+      if (!found.empty()) report(cases[n], found, bytes);
+    }
     cases.clear();
   }
 
-  void check(const TestCase& test, const Outcome& host, const Outcome& ours, bool bytes) {
-    ++tally_.cases;
-    cpu::Instruction i = finder_.decode(test.bytes.data(), 15);
+  std::string compare(const TestCase& test, const Outcome& host, const Outcome& ours) {
+    const cpu::Operation operation = finder_.decode(test.bytes.data(), 15).operation;
+    return difference(test, host, ours, operation, undefined_flags(operation));
+  }
+
+  // An answer of the host's that it does not give again is none. On Zen 3 a process that is switched away
+  // while its x87 unit is as FNINIT leaves it, but for the pointers, finds these cleared: to XSAVES the
+  // component is not in use.
+  std::string compare_again(const TestCase& test, const Outcome& first, const Outcome& ours,
+                            const std::vector<uint8_t>& data) {
+    std::vector<Outcome> host{first};
+    std::string found;
+    for (unsigned n = 0; n < 2; ++n) {
+      NativeMachine::run({&test, 1}, host, data);
+      found = compare(test, host[0], ours);
+      if (!found.empty()) continue;
+      ++tally_.only_once;
+      break;
+    }
+    return found;
+  }
+
+  void report(const TestCase& test, const std::string& found, bool bytes) {
+    const cpu::Instruction i = finder_.decode(test.bytes.data(), 15);
     const Form* const form = bytes ? nullptr : &forms_.encodings[test.form];
-    const uint32_t ignored = undefined_flags(i.operation);
-    const std::string found = difference(test, host, ours, i.operation, ignored);
-    if (found.empty()) return;
     const std::string name =
         form != nullptr ? form->name() : fmt::format("random bytes, {}", cpu::name(i.operation));
     if (tally_.failures[name]++ > 0 || tally_.failures.size() > options_.failures) return;

@@ -49,6 +49,28 @@ TEST_P(FoundInLockstep, DescriptorThatCannotBeReadLeavesEcx) {
   EXPECT_EQ(compare(wanted).reason, cpu::ExitReason::Shutdown);
 }
 
+// What FNSTENV tells of the last x87 instruction and its operand is the guest's: never a host address of
+// translated code or of the interpreter's own use of the unit. Not every processor keeps them without a
+// pending exception: then they are what FNINIT left. fninit; (fld1;) (fadd dword [esi];) fnstenv [edi];
+// fnstenv [edi + 40h]
+TEST_P(FoundInLockstep, X87PointersAreTheGuests) {
+  const auto pointer = [](const EngineMachine& machine, uint32_t at) {
+    uint32_t value = 0;
+    EXPECT_TRUE(machine.read(kDataBase + at, {reinterpret_cast<uint8_t*>(&value), sizeof value}));
+    return value;
+  };
+  for (const Code& used :
+       {Code{}, Code{0xd9, 0xe8}, Code{0xd9, 0xe8, 0xd8, 0x06}, Code{0xd8, 0x06, 0xd9, 0xe8}}) {
+    const Program wanted = program(Code{0xdb, 0xe3}.add(used).add({0xd9, 0x37, 0xd9, 0x77, 0x40}));
+    const Ending expected = interpreted_.run(wanted, 1000);
+    ASSERT_EQ(native_.run(wanted, 1000).reason, expected.reason);
+    for (const uint32_t at : {0x40cu, 0x414u, 0x44cu, 0x454u}) {
+      const uint32_t told = pointer(native_, at);
+      EXPECT_TRUE(told == 0 || told == pointer(interpreted_, at)) << fmt::format("{:#x}: {:#x}", at, told);
+    }
+  }
+}
+
 // The manual leaves OF undefined unless the count is 1; guests compare it nevertheless, and so does lockstep.
 TEST_P(FoundInLockstep, OverflowFlagOfRotations) {
   const std::vector<uint8_t> forms[] = {{0xc1, 0xc0}, {0xc1, 0xc8}, {0xc1, 0x06},       {0xc1, 0x0e},
