@@ -50,7 +50,7 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
     if (boundary.is_entry()) owner.entries.set(boundary.guest, boundary.host);
   owner.units.push_back(index);
   if (unit.tail_page != nullptr) unit.tail_page->tails.push_back(index);
-  next_ = (unit.end + 15) & ~uint32_t{15};
+  next_ = (unit.end + kUnitAlignment - 1) & ~(kUnitAlignment - 1);
   ++counters_.units;
   counters_.instructions += unit.boundaries.size();
   units_.push_back(std::move(unit));

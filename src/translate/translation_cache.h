@@ -154,6 +154,9 @@ class TranslationCache {
   /// Room for one more unit (kMaximumUnit bytes); false: flush() first.
   [[nodiscard]] bool has_room() const { return next_ + kMaximumUnit <= memory_.size(); }
   static constexpr uint32_t kMaximumUnit = 64 << 10;
+  /// Where units begin: with a line of the host's caches, on which its decoded instructions are kept, too. The
+  /// innermost functions begin with a unit, and lost up to a tenth elsewhere.
+  static constexpr uint32_t kUnitAlignment = 64;
   [[nodiscard]] uint32_t next() const { return next_; }
   /// Takes over a unit that was written at next().
   UnitIndex add_unit(Unit unit);

@@ -119,19 +119,20 @@ class Verifier {
   }
 
  private:
-  // Units begin at multiples of 16; the first comes behind the glue.
+  // The first comes behind the glue.
   void collect() {
+    constexpr uint32_t kStep = translate::TranslationCache::kUnitAlignment;
     for (uint32_t at = 0; at < cache_.used();) {
       const Unit* unit = cache_.unit_at(at);
       if (unit == nullptr) {
-        at += 16;
+        at += kStep;
         continue;
       }
       if (units_.empty()) floor_ = unit->begin;
       units_.push_back(unit);
       for (const auto& boundary : unit->boundaries)
         if (boundary.is_entry()) boundaries_.insert(boundary.host);
-      at = (unit->end + 15) & ~15u;
+      at = (unit->end + kStep - 1) & ~(kStep - 1);
     }
   }
 
