@@ -432,8 +432,9 @@ Engine::Outcome Engine::run(Core& core) {
     const uint64_t flushes = cache_->counters().flushes;
     const bool to_link = reason == Leave::Link || reason == Leave::Indirect;
     const void* known = to_link ? nullptr : find_jump(eip);
-    const Lookup lookup =
-        known != nullptr ? Lookup{Lookup::Status::Found, known, nullptr} : look_up(core, eip);
+    const Lookup lookup = known != nullptr
+                              ? Lookup{Lookup::Status::Found, known, nullptr}
+                              : look_up(core, eip, reason == Leave::Link && cache_->is_call(c.site));
     if (lookup.status == Lookup::Status::Fault) break;
     if (lookup.status == Lookup::Status::Interpret) {
       outcome = Outcome::OneInstruction;

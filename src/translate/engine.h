@@ -182,8 +182,9 @@ class Engine final : public cpu::NativeEngine,
   [[nodiscard]] paging::Privilege privilege() const {
     return mode_ == CodePrivilege::Supervisor ? paging::Privilege::Supervisor : paging::Privilege::User;
   }
-  [[nodiscard]] Lookup look_up(cpu::Core& core, uint32_t eip);
-  [[nodiscard]] Lookup find_code(cpu::Core& core, uint32_t eip);
+  /// `called`: by a CALL.
+  [[nodiscard]] Lookup look_up(cpu::Core& core, uint32_t eip, bool called = false);
+  [[nodiscard]] Lookup find_code(cpu::Core& core, uint32_t eip, bool called);
   [[nodiscard]] CodePage* code_page(cpu::Core& core, uint32_t eip, Lookup& lookup);
   [[nodiscard]] static const uint8_t* bytes_of(const CodePage& page) {
     return page.key.block->data() + (page.key.page << kPageShift);

@@ -173,30 +173,32 @@ CodePage* Engine::code_page(Core& core, uint32_t eip, Lookup& lookup) {
 // What is done to find code (a page being watched, the next page of an instruction) may cost the window its
 // entries where mappings are few. Nobody would be told when the guest invalidates what it does not show, so
 // code that is found then is not used.
-Engine::Lookup Engine::look_up(Core& core, uint32_t eip) {
+Engine::Lookup Engine::look_up(Core& core, uint32_t eip, bool called) {
   const inspect::ActivityScope scope(core.activity, inspect::Activity::Translate);
   constexpr int kAttempts = 3;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const Lookup lookup = find_code(core, eip);
+    const Lookup lookup = find_code(core, eip, called);
     if (lookup.status != Lookup::Status::Found || known_page(eip) == lookup.page) return lookup;
   }
   return {};
 }
 
-Engine::Lookup Engine::find_code(Core& core, uint32_t eip) {
+Engine::Lookup Engine::find_code(Core& core, uint32_t eip, bool called) {
   Lookup lookup;
   CodePage* page = code_page(core, eip, lookup);
   if (page == nullptr) return lookup;
   const auto offset = static_cast<uint16_t>(eip & kPageMask);
   uint32_t entry = page->entries.find(offset);
-  if (entry == 0) {
+  // Once more for CALLs, if it was something else that came first.
+  const bool again = entry != 0 && called && !page->called.contains(offset) && cache_->has_room();
+  if (entry == 0 || again) {
     if (!cache_->has_room()) {
       flush_translations();
       page = code_page(core, eip, lookup);
       if (page == nullptr) return lookup;
     }
     memory_.watch(*page->key.block, page->key.page, memory::Watch::Translated);
-    if (!translator_->translate(core, *page, bytes_of(*page), eip) &&
+    if (!translator_->translate(core, *page, bytes_of(*page), eip, called) && !again &&
         !translate_crossing(core, *page, eip, lookup))
       return lookup;
     entry = page->entries.find(offset);

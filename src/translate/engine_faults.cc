@@ -7,7 +7,12 @@
 namespace vitrine::translate {
 
 bool Engine::at_boundary(const TranslationCache::Place& place) const {
-  if (place.boundary->host == place.offset) return !place.boundary->shadow && place.boundary->is_entry();
+  if (place.boundary->host == place.offset) {
+    // Where r15 is yet to be moved there may be another entry.
+    const bool entry =
+        place.boundary->is_entry() || place.unit->page->entries.find(place.boundary->guest) != 0;
+    return entry && !place.boundary->shadow;
+  }
   // A repeated string instruction can be interrupted between any two of its steps: it begins again with what
   // is left.
   const uint8_t* code = cache_->memory().executable(place.offset);
@@ -34,6 +39,7 @@ void Engine::step_to_boundary(ucontext_t& frame) {
   const auto place = cache_->place_of(rip);
   if (place && at_boundary(*place)) {
     repetition_stopped_ = place->boundary->host != place->offset;
+    settle_stack_pointer(frame, *place);
     return redirect(frame, glue_.kicked, place->eip);
   }
   // On the way out already, or gone.

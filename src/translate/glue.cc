@@ -219,12 +219,26 @@ Glue make_glue(Emitter& out, const GlueOptions& options) {
   return glue;
 }
 
-void emit_table_jump(Emitter& out, uint32_t start) {
+namespace {
+
+// Into r9.
+void load_table_target(Emitter& out, uint32_t start) {
   out.load(kR9, {.base = kR13, .index = kR8, .scale = 2});
   out.bytes(0x4c, 0x8d, 0x15);  // lea r10, [rip + disp32]: offset 0 of code memory
   out.dword(0 - (start + static_cast<uint32_t>(out.size()) + 4));
   out.load_address_wide(kR9, {.base = kR9, .index = kR10});
+}
+
+}  // namespace
+
+void emit_table_jump(Emitter& out, uint32_t start) {
+  load_table_target(out, start);
   out.bytes(0x41, 0xff, 0xe1);  // jmp r9
+}
+
+void emit_table_call(Emitter& out, uint32_t start) {
+  load_table_target(out, start);
+  out.bytes(0x41, 0xff, 0xd1);  // call r9
 }
 
 }  // namespace vitrine::translate

@@ -35,6 +35,8 @@ struct GlueOptions {
 /// Jumps to the code for the guest address in r8d by the table at r13, which has the code memory offset for
 /// each address, or 0, where Glue::indirect_miss is. `start` is the emitter's own offset in code memory.
 void emit_table_jump(Emitter& out, uint32_t start);
+/// The same with a CALL of the host's.
+void emit_table_call(Emitter& out, uint32_t start);
 
 /// Writes the glue at the beginning of `out`.
 [[nodiscard]] Glue make_glue(Emitter& out, const GlueOptions& options);

@@ -48,6 +48,8 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
   CodePage& owner = *unit.page;
   for (const Boundary& boundary : unit.boundaries)
     if (boundary.is_entry()) owner.entries.set(boundary.guest, boundary.host);
+  if (unit.settled != 0) owner.entries.set(unit.first_byte, unit.settled);
+  if (unit.called != 0) owner.called[unit.first_byte] = unit.called;
   owner.units.push_back(index);
   if (unit.tail_page != nullptr) unit.tail_page->tails.push_back(index);
   next_ = (unit.end + kUnitAlignment - 1) & ~(kUnitAlignment - 1);
@@ -75,9 +77,16 @@ void TranslationCache::patch(uint32_t distance, uint32_t target) {
 
 void TranslationCache::link(SiteIndex index, CodePage& to) {
   const Site& site = sites_[index];
-  const uint32_t entry = to.entries.find(static_cast<uint16_t>(site.target & kPageMask));
+  const auto offset = static_cast<uint16_t>(site.target & kPageMask);
+  uint32_t entry = to.entries.find(offset);
   CHECK(entry != 0);
-  patch(site.distance, entry);
+  unlink(site);
+  if (const auto called = to.called.find(offset); site.call != 0 && called != to.called.end()) {
+    entry = called->second;
+    patch(site.call, entry);
+  } else {
+    patch(site.distance, entry);
+  }
   if (site.check != 0) {
     const uint32_t negated = 0 - to.id;
     std::memcpy(memory_.writable(site.check), &negated, sizeof negated);
@@ -88,14 +97,23 @@ void TranslationCache::link(SiteIndex index, CodePage& to) {
   ++counters_.links;
 }
 
+void TranslationCache::unlink(const Site& site) {
+  patch(site.distance, site.stub);
+  if (site.call != 0) patch(site.call, site.settle);
+}
+
 void TranslationCache::drop_unit(UnitIndex index) {
   Unit& unit = units_[index];
   unit.live = false;
   CodePage& owner = *unit.page;
   for (const Boundary& boundary : unit.boundaries) owner.entries.forget(boundary.guest, boundary.host);
+  if (unit.settled != 0) owner.entries.forget(unit.first_byte, unit.settled);
+  if (const auto called = owner.called.find(unit.first_byte);
+      called != owner.called.end() && called->second == unit.called)
+    owner.called.erase(called);
   for (const SiteIndex site : unit.incoming) {
     // A site may have been linked elsewhere since; leading to its stub is always right.
-    patch(sites_[site].distance, sites_[site].stub);
+    unlink(sites_[site]);
   }
   for (DeclineIndex n = unit.first_decline; n < unit.end_decline; ++n)
     if (declines_[n].block) retired_.push_back(std::move(declines_[n].block));

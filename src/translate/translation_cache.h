@@ -69,8 +69,11 @@ struct Unit {
   bool live = true;
   DeclineIndex first_decline = 0, end_decline = 0;
   uint16_t first_byte = 0, last_byte = 0;  ///< Guest bytes it was made from, offsets in the page.
-  std::vector<Boundary> boundaries;        ///< Ascending by `host`.
-  std::vector<SiteIndex> incoming;         ///< Sites that are linked to this unit.
+  /// Where CALL enters the first instruction, ESP being the doubleword below r15; 0: like everybody else.
+  uint32_t called = 0;
+  uint32_t settled = 0;              ///< …and where everybody else does, if not at its boundary.
+  std::vector<Boundary> boundaries;  ///< Ascending by `host`.
+  std::vector<SiteIndex> incoming;   ///< Sites that are linked to this unit.
 };
 
 /// Where a page's code is entered: code memory offsets by guest offset, 0 for none.
@@ -124,6 +127,7 @@ struct CodePage {
   uint32_t id = 0;  ///< Another one after each drop, so that whoever knows it by number has to look again.
   PageKey key;
   EntryTable entries;
+  std::unordered_map<uint16_t, uint32_t> called;  ///< Unit::called by guest offset.
   std::vector<UnitIndex> units;
   std::unordered_map<uint16_t, SlowSite> slow;  ///< By guest offset.
   std::unordered_set<uint16_t> wraps;  ///< Guest offsets of instructions whose addresses wrap at 4 GiB.
@@ -136,6 +140,9 @@ struct Site {
   uint32_t stub = 0;      ///< Where it leads while unlinked.
   uint32_t target = 0;    ///< Guest address.
   uint32_t check = 0;     ///< Offset of the negated page id in the check; 0: a site within one page.
+  /// Of a CALL, which comes with ESP below r15: the distance to patch for an entry that expects that (0: no
+  /// CALL), and where r15 is moved on the way to `distance`, for one that does not.
+  uint32_t call = 0, settle = 0;
 };
 
 class TranslationCache {
@@ -154,22 +161,24 @@ class TranslationCache {
   /// Room for one more unit (kMaximumUnit bytes); false: flush() first.
   [[nodiscard]] bool has_room() const { return next_ + kMaximumUnit <= memory_.size(); }
   static constexpr uint32_t kMaximumUnit = 64 << 10;
-  /// Where units begin: with a line of the host's caches, on which its decoded instructions are kept, too. The
-  /// innermost functions begin with a unit, and lost up to a tenth elsewhere.
+  /// Where units begin: with a line of the host's caches, on which its decoded instructions are kept, too.
+  /// The innermost functions begin with a unit, and lost up to a tenth elsewhere.
   static constexpr uint32_t kUnitAlignment = 64;
   [[nodiscard]] uint32_t next() const { return next_; }
   /// Takes over a unit that was written at next().
   UnitIndex add_unit(Unit unit);
 
   SiteIndex add_site(const Site& site);
-  [[nodiscard]] const Site& site(SiteIndex index) const { return sites_[index]; }
+  [[nodiscard]] bool is_call(SiteIndex index) const {
+    return index < sites_.size() && sites_[index].call != 0;
+  }
   /// Belongs to the unit that is added next.
   DeclineIndex add_decline(bool slow);
   /// That unit will not come.
   void forget_declines(DeclineIndex first) { declines_.resize(first); }
   [[nodiscard]] DeclineIndex end_of_declines() const { return static_cast<DeclineIndex>(declines_.size()); }
   [[nodiscard]] Decline& decline(DeclineIndex index) { return declines_[index]; }
-  /// Makes a site lead to the entry for its target in `page`, which has one.
+  /// Makes a site lead to the entry for its target in `page`, which has one; a CALL to its own, if there is.
   void link(SiteIndex site, CodePage& page);
 
   /// A page that lost code, and the number by which nobody may find it any more.
@@ -221,6 +230,7 @@ class TranslationCache {
   };
 
   void patch(uint32_t distance, uint32_t target);
+  void unlink(const Site& site);
   void drop_unit(UnitIndex index);
   void number(CodePage& page);
 

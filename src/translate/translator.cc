@@ -55,6 +55,7 @@ bool leaves_for_good(Operation operation) {
 
 uint32_t Translator::write(cpu::Core& core, UnitBuilder& builder, const uint8_t* bytes, uint32_t eip) {
   uint32_t at = eip & kPageMask;
+  const bool again = builder.has(eip);
   Verdict verdict = Verdict::Next;
   while (at < kPageSize) {
     cpu::Instruction i;
@@ -69,21 +70,23 @@ uint32_t Translator::write(cpu::Core& core, UnitBuilder& builder, const uint8_t*
     // In the guest's own order, which a compiler has chosen with care, as long as something leads ahead.
     if (verdict == Verdict::Ends && !builder.leads_beyond((eip & ~kPageMask) + at)) break;
     if (builder.full()) break;
-    if (at < kPageSize && builder.has((eip & ~kPageMask) + at) && !builder.in_shadow()) break;
+    if (at < kPageSize && !again && builder.has((eip & ~kPageMask) + at) && !builder.in_shadow()) break;
   }
   builder.settle_stack_pointer();
   if (verdict != Verdict::Ends) builder.branch(builder.out().jump(), (eip & ~kPageMask) + at);
   return at;
 }
 
-bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip) {
+bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip, bool called) {
   std::vector<uint32_t> targets;
   const DeclineIndex first_decline = cache_.end_of_declines();
   for (;;) {
-    UnitBuilder builder(cache_, page, glue_, options_, targets);
+    UnitBuilder builder(cache_, page, glue_, options_, targets, called);
     const uint32_t end = write(core, builder, bytes, eip);
     if (builder.empty()) return false;
-    if (builder.finds_targets(targets)) {  // Once more, knowing them.
+    const bool recursive = !called && builder.is_recursive();
+    if (builder.finds_targets(targets) || recursive) {  // Once more, knowing it.
+      called |= recursive;
       cache_.forget_declines(first_decline);
       continue;
     }
@@ -111,7 +114,7 @@ void Translator::translate_crossing(cpu::Core& core, CodePage& page, const uint8
   cpu::Encoding encoding{};
   static_cast<void>(decoder_.decode(core, joined.data(), 15, true, i, &encoding));
   i.eip_offset = 0;
-  UnitBuilder builder(cache_, page, glue_, options_, {});
+  UnitBuilder builder(cache_, page, glue_, options_, {}, false);
   builder.begin_instruction(eip, i, encoding);
   builder.check_page(next);
   const Verdict verdict = translate_instruction(builder);

@@ -16,10 +16,12 @@ class Translator {
              const TranslatorOptions& options)
       : decoder_(model), cache_(cache), glue_(glue), options_(options) {}
 
-  /// Translates straight on from `eip`, which lies in `page` and has no entry there yet; `bytes` is the
-  /// host's view of the page. The cache has room for a unit. False: the instruction at `eip` reaches into the
-  /// next page, and is the interpreter's.
-  [[nodiscard]] bool translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip);
+  /// Translates straight on from `eip`, which lies in `page`, up to what has an entry; `bytes` is the host's
+  /// view of the page. `called`: a CALL leads there (Unit::called); then it may have an entry itself, and is
+  /// translated as if nothing had one. The cache has room for a unit. False: the instruction at `eip` reaches
+  /// into the next page, and is the interpreter's.
+  [[nodiscard]] bool translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip,
+                               bool called);
 
   /// Translates the one instruction at `eip` that reaches from `page` into `next`, the page behind it.
   /// `next_bytes` is the host's view of that.

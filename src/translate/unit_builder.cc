@@ -19,6 +19,8 @@ constexpr size_t kMaximumInstructions = 128;
 // before it, for a unit to go on.
 constexpr uint32_t kAhead = 256;
 
+constexpr int32_t kAddressSize = 4;  // what CALL pushes
+
 // How far ESP may be from r15, in bytes.
 constexpr int32_t kMostPending = 400;
 
@@ -29,7 +31,7 @@ static_assert(kReach + 0x20000 < paging::ShadowWindow::kGuard);
 }  // namespace
 
 UnitBuilder::UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& glue,
-                         const TranslatorOptions& options, std::vector<uint32_t> targets)
+                         const TranslatorOptions& options, std::vector<uint32_t> targets, bool called)
     : cache_(cache),
       page_(page),
       glue_(glue),
@@ -37,7 +39,13 @@ UnitBuilder::UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& gl
       start_(cache.next()),
       out_(cache.memory().writable(start_), TranslationCache::kMaximumUnit),
       first_decline_(cache.end_of_declines()),
-      targets_(std::move(targets)) {}
+      targets_(std::move(targets)),
+      called_(called) {
+  if (!called_) return;
+  // CALL has just stored there.
+  pending_ = -kAddressSize;
+  touched_ = true;
+}
 
 void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction,
                                     const cpu::Encoding& encoding) {
@@ -57,7 +65,6 @@ void UnitBuilder::mark_boundary() {
   instruction_start_ = out_.size();
   branches_before_ = branches_.size();
   declines_before_ = declines_.size();
-  indirect_calls_before_ = indirect_calls_.size();
   pending_before_ = pending_;
   if (pending_ == 0) touched_ = false;
   touched_before_ = touched_;
@@ -89,6 +96,13 @@ void UnitBuilder::settle_stack_pointer() {
   }
   pending_ = 0;
   touched_ = false;
+}
+
+// CALL has stored at ESP.
+void UnitBuilder::settle_for_call() {
+  if (pending_ == -kAddressSize) return;
+  out_.load_address_wide(kGuestStack, {.base = kGuestStack, .displacement = pending_ + kAddressSize});
+  pending_ = -kAddressSize;
 }
 
 // A load of ESP that is not of EBP, as at the end of a function: no CALL that went before is returned from
@@ -163,7 +177,6 @@ void UnitBuilder::undo_instruction() {
   out_.forget_r15();
   branches_.resize(branches_before_);
   declines_.resize(declines_before_);
-  indirect_calls_.resize(indirect_calls_before_);
 }
 
 bool UnitBuilder::slow() const {
@@ -181,14 +194,14 @@ bool UnitBuilder::nearly_full() const {
 
 bool UnitBuilder::leads_beyond(uint32_t eip) const {
   return std::ranges::any_of(branches_, [&](const Branch& branch) {
-    return in_page(branch.target) && branch.target >= eip && branch.target - eip < kAhead;
+    return !branch.call && in_page(branch.target) && branch.target >= eip && branch.target - eip < kAhead;
   });
 }
 
 bool UnitBuilder::finds_targets(std::vector<uint32_t>& targets) const {
   const size_t known = targets.size();
   for (const Branch& branch : branches_) {
-    if (!in_page(branch.target)) continue;
+    if (!in_page(branch.target) || (called_ && branch.call && leads_to_start(branch))) continue;
     const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
     const auto boundary = std::ranges::find(boundaries_, offset, &Boundary::guest);
     if (boundary != boundaries_.end() && !boundary->is_entry()) targets.push_back(branch.target);
@@ -306,7 +319,11 @@ void UnitBuilder::need(UnitNeed need) {
 }
 
 void UnitBuilder::branch(size_t distance, uint32_t target) {
-  branches_.push_back({distance, target});
+  branches_.push_back({distance, target, false});
+}
+
+void UnitBuilder::call(size_t distance, uint32_t target) {
+  branches_.push_back({distance, target, true});
 }
 
 void UnitBuilder::jump_to(uint32_t cache_offset) {
@@ -323,12 +340,9 @@ void UnitBuilder::jump_indirect() {
 }
 
 void UnitBuilder::call_indirect() {
+  if (by_table()) return emit_table_call(out_, start_);
   const size_t distance = out_.call();
-  if (by_table()) {
-    indirect_calls_.push_back(distance);  // to a jump of its own in the cold part, for the branch predictor
-  } else {
-    out_.patch_dword(distance, glue_.indirect - (start_ + static_cast<uint32_t>(distance)) - 4);
-  }
+  out_.patch_dword(distance, glue_.indirect - (start_ + static_cast<uint32_t>(distance)) - 4);
 }
 
 void UnitBuilder::decline() {
@@ -385,26 +399,60 @@ void UnitBuilder::load_page_number(uint32_t virtual_page) {
   out_.load(kRcx, {.base = kR10, .displacement = static_cast<int32_t>(virtual_page << 2)});
 }
 
-void UnitBuilder::emit_stub(Branch branch, uint32_t check) {
-  const SiteIndex site = cache_.add_site({.distance = start_ + static_cast<uint32_t>(branch.distance),
-                                          .stub = at(),
-                                          .target = branch.target,
-                                          .check = check});
-  out_.bind(branch.distance);
+// From r15 as CALL leaves it to ESP.
+void UnitBuilder::move_stack_pointer_down() {
+  out_.load_address_wide(kGuestStack, {.base = kGuestStack, .displacement = -kAddressSize});
+}
+
+void UnitBuilder::emit_stub(const Branch& branch, uint32_t check) {
+  Site site{.distance = start_ + static_cast<uint32_t>(branch.distance),
+            .stub = at(),
+            .target = branch.target,
+            .check = check};
+  if (branch.call) {
+    site.call = site.distance;
+    site.settle = at();
+    out_.bind(branch.distance);
+    move_stack_pointer_down();
+    const size_t distance = out_.jump();
+    site.distance = start_ + static_cast<uint32_t>(distance);
+    site.stub = at();
+    out_.bind(distance);
+  } else {
+    out_.bind(branch.distance);
+  }
+  const SiteIndex index = cache_.add_site(site);
   out_.move_immediate(kR8, branch.target);
-  out_.move_immediate(kR11, site);
+  out_.move_immediate(kR11, index);
   jump_to(glue_.link);
-  if (check == 0 && has(branch.target)) to_link_.push_back(site);
+  if (check == 0 && has(branch.target)) to_link_.push_back(index);
+}
+
+bool UnitBuilder::leads_to_start(const Branch& branch) const {
+  return (branch.target & kPageMask) == boundaries_.front().guest && in_page(branch.target);
+}
+
+bool UnitBuilder::is_recursive() const {
+  return std::ranges::any_of(
+      branches_, [&](const Branch& branch) { return branch.call && leads_to_start(branch); });
+}
+
+void UnitBuilder::resolve_here(const Branch& branch) {
+  const auto lead = [&](size_t distance, uint32_t to) {
+    out_.patch_dword(distance, to - (start_ + static_cast<uint32_t>(distance)) - 4);
+  };
+  if (called_ && branch.call && leads_to_start(branch)) return lead(branch.distance, start_);
+  const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
+  const auto entry = std::ranges::find(boundaries_, offset, &Boundary::guest);
+  if (entry == boundaries_.end() || !entry->is_entry()) return emit_stub(branch, 0);
+  if (!branch.call) return lead(branch.distance, entry->host);
+  out_.bind(branch.distance);
+  move_stack_pointer_down();
+  jump_to(entry->host);
 }
 
 void UnitBuilder::resolve(const Branch& branch) {
-  if (in_page(branch.target)) {
-    const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
-    const auto entry = std::ranges::find(boundaries_, offset, &Boundary::guest);
-    if (entry == boundaries_.end() || !entry->is_entry()) return emit_stub(branch, 0);
-    out_.patch_dword(branch.distance, entry->host - (start_ + static_cast<uint32_t>(branch.distance)) - 4);
-    return;
-  }
+  if (in_page(branch.target)) return resolve_here(branch);
   // To another page: only as long as the active window shows the page that the link was made for.
   out_.bind(branch.distance);
   out_.move(kR9, kRcx);
@@ -419,7 +467,7 @@ void UnitBuilder::resolve(const Branch& branch) {
   out_.move(kRcx, kR9);
   const size_t distance = out_.jump();
   out_.bind(miss);
-  emit_stub({distance, branch.target}, check);
+  emit_stub({distance, branch.target, branch.call}, check);
 }
 
 void UnitBuilder::check_page(const CodePage& page) {
@@ -436,12 +484,15 @@ void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_
     out_.bind(decline.distance);
     emit_decline(decline.eip, decline.index);
   }
-  for (const size_t call : indirect_calls_) {
-    out_.bind(call);
-    emit_table_jump(out_, start_);
-  }
   for (const Branch& branch : branches_) resolve(branch);
   Unit unit;
+  if (called_) unit.called = start_;
+  if (!boundaries_.front().is_entry()) {
+    unit.settled = at();
+    out_.load_address(kGuestStack, {.base = kGuestStack, .displacement = kAddressSize});
+    out_.load_address_wide(kGuestStack, {.base = kGuestStack, .index = kWindow});
+    jump_to(start_);
+  }
   unit.begin = start_;
   unit.end = at();
   unit.page = &page_;

@@ -65,9 +65,10 @@ enum class UnitNeed : uint8_t { X87, Sse, Avx };
 
 class UnitBuilder {
  public:
-  /// At `targets`, guest addresses, nothing is pending.
+  /// At `targets`, guest addresses, nothing is pending. `called`: made for CALLs, which leave it to the code
+  /// they lead to to move r15.
   UnitBuilder(TranslationCache& cache, CodePage& page, const Glue& glue, const TranslatorOptions& options,
-              std::vector<uint32_t> targets);
+              std::vector<uint32_t> targets, bool called);
 
   Emitter& out() { return out_; }
   [[nodiscard]] const TranslatorOptions& options() const { return options_; }
@@ -91,6 +92,9 @@ class UnitBuilder {
   /// add what is pending (Boundary::pending).
   void move_stack_pointer(int32_t by);
   void settle_stack_pointer();
+  /// Before the host's CALL and behind it: r15 as at Unit::called, and as RET leaves it.
+  void settle_for_call();
+  void return_from_call() { pending_ = 0; }
   /// The present instruction, nothing of which has been emitted, needs r15 as it should be after all.
   void settle_before_instruction();
   /// ESP has been written as a whole: nothing is pending.
@@ -124,6 +128,8 @@ class UnitBuilder {
 
   /// A jump, call or conditional jump whose distance lies at `distance` goes to a guest address.
   void branch(size_t distance, uint32_t target);
+  /// The same behind settle_for_call().
+  void call(size_t distance, uint32_t target);
   /// To the guest address in r8d.
   void jump_indirect();
   void call_indirect();
@@ -149,6 +155,8 @@ class UnitBuilder {
   [[nodiscard]] bool has(uint32_t eip) const;
   /// Adds what branches of the unit lead to and is no entry for what is pending. Whether there is any.
   [[nodiscard]] bool finds_targets(std::vector<uint32_t>& targets) const;
+  /// Whether a CALL of the unit leads to its beginning.
+  [[nodiscard]] bool is_recursive() const;
   [[nodiscard]] bool empty() const { return boundaries_.empty(); }
   /// Whether a branch of the unit leads to `eip` or to a place not far behind it.
   [[nodiscard]] bool leads_beyond(uint32_t eip) const;
@@ -159,6 +167,7 @@ class UnitBuilder {
   struct Branch {
     size_t distance;
     uint32_t target;
+    bool call;
   };
 
   [[nodiscard]] uint32_t at() const { return start_ + static_cast<uint32_t>(out_.size()); }
@@ -172,7 +181,10 @@ class UnitBuilder {
   void mark_boundary();
   void count_instruction(bool in_shadow);
   void resolve(const Branch& branch);
-  void emit_stub(Branch branch, uint32_t check);
+  void resolve_here(const Branch& branch);
+  [[nodiscard]] bool leads_to_start(const Branch& branch) const;
+  void emit_stub(const Branch& branch, uint32_t check);
+  void move_stack_pointer_down();
   [[nodiscard]] DeclineIndex decline_index();
   void emit_decline(uint32_t eip, DeclineIndex index);
 
@@ -192,8 +204,9 @@ class UnitBuilder {
   std::vector<ColdDecline> declines_;
   DeclineIndex first_decline_;
   std::vector<uint32_t> targets_;
-  std::vector<size_t> indirect_calls_;
   std::vector<SiteIndex> to_link_;
+
+  bool called_;
 
   bool shadow_ = false;
   bool shadow_ended_ = false;  // the instruction before had the shadow over it
@@ -208,7 +221,7 @@ class UnitBuilder {
   bool touched_ = false;  // an operand near [esp] since r15 was right
   int32_t pending_before_ = 0;
   bool touched_before_ = false;
-  size_t branches_before_ = 0, declines_before_ = 0, indirect_calls_before_ = 0;
+  size_t branches_before_ = 0, declines_before_ = 0;
 };
 
 /// Whether an instruction can be translated while ESP is not r15d: it uses ESP as the base of an address,

@@ -132,6 +132,8 @@ class Verifier {
       units_.push_back(unit);
       for (const auto& boundary : unit->boundaries)
         if (boundary.is_entry()) boundaries_.insert(boundary.host);
+      for (const uint32_t entry : {unit->called, unit->settled})
+        if (entry != 0) boundaries_.insert(entry);
       at = (unit->end + kStep - 1) & ~(kStep - 1);
     }
   }
@@ -152,6 +154,7 @@ class Verifier {
 
   void verify(const Unit& unit) {
     code_.clear();
+    called_ = unit.called;
     std::set<uint32_t> starts;
     for (uint32_t at = unit.begin; at < unit.end;) {
       Decoded d;
@@ -238,7 +241,7 @@ class Verifier {
   }
 
   // The jump by the table of targets: mov r9d, [r13 + r8 * 4]; lea r10, [rip + x], which is offset 0 of code
-  // memory; lea r9, [r9 + r10]; jmp r9. `n` is any of the four.
+  // memory; lea r9, [r9 + r10]; jmp r9 or call r9. `n` is any of the four.
   [[nodiscard]] bool own_table_jump(size_t n) const {
     for (size_t first = n < 3 ? 0 : n - 3; first <= n && first + 3 < code_.size(); ++first) {
       const Decoded& base = code_[first + 1];
@@ -246,7 +249,8 @@ class Verifier {
       const bool load = is(first, {0x47, 0x8b, 0x4c, 0x85, 0x00});
       const bool origin = base.i.length == 7 && bytes[0] == 0x4c && bytes[1] == 0x8d && bytes[2] == 0x15 &&
                           base.end() + static_cast<uint32_t>(base.i.raw.disp.value) == 0;
-      if (load && origin && is(first + 2, {0x4f, 0x8d, 0x0c, 0x11}) && is(first + 3, {0x41, 0xff, 0xe1}))
+      if (load && origin && is(first + 2, {0x4f, 0x8d, 0x0c, 0x11}) &&
+          (is(first + 3, {0x41, 0xff, 0xe1}) || is(first + 3, {0x41, 0xff, 0xd1})))
         return true;
     }
     return false;
@@ -391,8 +395,24 @@ class Verifier {
            d.operands[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
            d.operands[0].reg.value == ZYDIS_REGISTER_R15D;
   }
+  // Whether only CALLs of the unit lead to an instruction of its cold part, by way of a page's check or not;
+  // or nobody, while they are linked past it.
+  [[nodiscard]] bool reached_by_calls(size_t n) const {
+    const auto led_to_by = [&](uint32_t at, bool calls) {
+      return std::ranges::any_of(code_, [&](const Decoded& d) {
+        const ZydisDecodedOperand& target = d.operands[0];
+        const bool call = d.i.meta.category == ZYDIS_CATEGORY_CALL;
+        return call == calls && target.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && target.imm.is_relative &&
+               d.end() + static_cast<uint32_t>(target.imm.value.s) == at;
+      });
+    };
+    for (size_t first = n; first > 0 && !boundaries_.contains(code_[first].at); --first)
+      if (led_to_by(code_[first].at, true)) return true;
+    return !led_to_by(code_[n].at, false) && n > 0 &&
+           code_[n - 1].i.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
+  }
   // lea r15, [r15 + r11] behind mov r15d, r15d; lea r15, [r15 + displacement] behind an access to the stack
-  // since the last entry; LEAVE's lea r15, [r11 + rbp + 4] behind its load.
+  // since the last entry, which CALL is, too; LEAVE's lea r15, [r11 + rbp + 4] behind its load.
   [[nodiscard]] bool moves_stack(size_t n) const {
     if (is(n, {0x4f, 0x8d, 0x3c, 0x1f})) return n > 0 && writes_all_of_r15d(n - 1);
     if (is(n, {0x4d, 0x8d, 0x7c, 0x2b, 0x04})) return n > 0 && is(n - 1, {0x45, 0x8b, 0x04, 0x2b});
@@ -401,9 +421,14 @@ class Verifier {
     if (d.i.mnemonic != ZYDIS_MNEMONIC_LEA || m.base != ZYDIS_REGISTER_R15 ||
         m.index != ZYDIS_REGISTER_NONE || m.disp.value < -kRelease || m.disp.value > kRelease)
       return false;
-    for (size_t before = n; !boundaries_.contains(code_[before].at) && before > 0;)
+    size_t before = n;
+    while (!boundaries_.contains(code_[before].at) && before > 0)
       if (touches_stack(--before)) return true;
-    return false;
+    if (called_ != 0 && code_[before].at == called_) return true;
+    return is(n, {0x4d, 0x8d, 0x7f, 0xfc}) && is_jump(n + 1) && reached_by_calls(n);
+  }
+  [[nodiscard]] bool is_jump(size_t n) const {
+    return n < code_.size() && code_[n].i.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
   }
   /// r15d has been written: r15 is made an address again before the next boundary.
   [[nodiscard]] bool stack_put_right(size_t n) const {
@@ -481,6 +506,7 @@ class Verifier {
   std::vector<const Unit*> units_;
   uint32_t floor_ = 0;
   std::set<uint32_t> boundaries_;  // that are entries
+  uint32_t called_ = 0;            // Unit::called
   std::vector<Decoded> code_;
   std::map<std::string, std::string> found_;
 };
