@@ -236,6 +236,9 @@ class Engine final : public cpu::NativeEngine,
                     uint64_t filled_before, bool by_signal) const;
   void count(Trap trap) { ++counters_.traps[static_cast<size_t>(trap)]; }
   static void settle_stack_pointer(ucontext_t& frame, const TranslationCache::Place& place);
+  /// The return stack whose guard page an address lies in, or null.
+  [[nodiscard]] const ReturnStack* guards_return_stack(uint64_t address) const;
+  [[nodiscard]] bool execute_by_hand(ucontext_t& frame) const;
   void step_to_boundary(ucontext_t& frame);
 
   memory::PhysicalMap& memory_;

@@ -198,8 +198,11 @@ Engine::Lookup Engine::find_code(Core& core, uint32_t eip, bool called) {
       if (page == nullptr) return lookup;
     }
     memory_.watch(*page->key.block, page->key.page, memory::Watch::Translated);
-    if (!translator_->translate(core, *page, bytes_of(*page), eip, called) && !again &&
-        !translate_crossing(core, *page, eip, lookup))
+    const auto pending = again ? std::nullopt : cache_->find_pending(*page, offset);
+    if (pending)
+      translator_->add_entry(*page, *pending);
+    else if (!translator_->translate(core, *page, bytes_of(*page), eip, called) && !again &&
+             !translate_crossing(core, *page, eip, lookup))
       return lookup;
     entry = page->entries.find(offset);
     CHECK(entry != 0);

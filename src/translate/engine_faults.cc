@@ -2,17 +2,23 @@
 // fault, the interpreter's turn, or a way out at the next instruction boundary. On the alternate stack.
 #include <signal.h>
 
+#include <algorithm>
+#include <cstring>
+#include <span>
+
 #include "translate/engine.h"
 
 namespace vitrine::translate {
 
+const Engine::ReturnStack* Engine::guards_return_stack(uint64_t address) const {
+  const auto guard = std::ranges::find_if(return_stacks_, [&](const ReturnStack& stack) {
+    return address - reinterpret_cast<uint64_t>(stack.memory.data()) < kPageSize;
+  });
+  return guard == return_stacks_.end() ? nullptr : &*guard;
+}
+
 bool Engine::at_boundary(const TranslationCache::Place& place) const {
-  if (place.boundary->host == place.offset) {
-    // Where r15 is yet to be moved there may be another entry.
-    const bool entry =
-        place.boundary->is_entry() || place.unit->page->entries.find(place.boundary->guest) != 0;
-    return entry && !place.boundary->shadow;
-  }
+  if (place.boundary->host == place.offset) return !place.boundary->shadow;
   // A repeated string instruction can be interrupted between any two of its steps: it begins again with what
   // is left.
   const uint8_t* code = cache_->memory().executable(place.offset);
@@ -33,16 +39,58 @@ void Engine::redirect(ucontext_t& frame, uint32_t way_out, uint32_t eip) {
   stepping_ = false;
 }
 
-void Engine::step_to_boundary(ucontext_t& frame) {
+// What most often stands between an interrupted place and the next boundary: the rest of a CALL or a RET. A
+// single step of the processor's takes a signal (4 us), and 30 us where the host is a virtual machine whose
+// monitor wants to know of each. False: it is something else.
+bool Engine::execute_by_hand(ucontext_t& frame) const {
   auto& registers = frame.uc_mcontext.gregs;
   const auto rip = static_cast<uint64_t>(registers[REG_RIP]);
-  const auto place = cache_->place_of(rip);
+  const std::span code(reinterpret_cast<const uint8_t*>(rip), 8);
+  const auto is = [&](std::initializer_list<uint8_t> bytes) {
+    return std::equal(bytes.begin(), bytes.end(), code.begin());
+  };
+  const auto distance_at = [&](size_t at) {
+    int32_t distance = 0;
+    std::memcpy(&distance, &code[at], sizeof distance);
+    return greg_t{distance};
+  };
+  const auto go_on = [&](size_t length) { registers[REG_RIP] += static_cast<greg_t>(length); };
+  auto* const top = reinterpret_cast<uint64_t*>(registers[REG_RSP]);
+  if (is({0xc3})) {
+    registers[REG_RIP] = static_cast<greg_t>(*top);
+    registers[REG_RSP] += sizeof *top;
+  } else if (is({0xe9})) {
+    registers[REG_RIP] += 5 + distance_at(1);
+  } else if (is({0xe8}) && !guards_return_stack(reinterpret_cast<uint64_t>(top - 1))) {
+    top[-1] = rip + 5;
+    registers[REG_RSP] -= sizeof *top;
+    registers[REG_RIP] += 5 + distance_at(1);
+  } else if (is({0x4d, 0x8d, 0x7f})) {  // lea r15, [r15 + disp8]
+    registers[REG_R15] += static_cast<int8_t>(code[3]);
+    go_on(4);
+  } else if (is({0x47, 0x8b, 0x8c, 0x04}) &&  // mov r9d, [r12 + r8 + disp32]: whether RET led here rightly
+             landing_pad_.holds(
+                 static_cast<uint64_t>(registers[REG_R12] + registers[REG_R8] + distance_at(4)))) {
+    go_on(8);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Engine::step_to_boundary(ucontext_t& frame) {
+  auto& registers = frame.uc_mcontext.gregs;
+  auto place = cache_->place_of(static_cast<uint64_t>(registers[REG_RIP]));
+  constexpr unsigned kMostByHand = 16;
+  for (unsigned n = 0; place && !at_boundary(*place) && n < kMostByHand && execute_by_hand(frame); ++n)
+    place = cache_->place_of(static_cast<uint64_t>(registers[REG_RIP]));
   if (place && at_boundary(*place)) {
     repetition_stopped_ = place->boundary->host != place->offset;
     settle_stack_pointer(frame, *place);
     return redirect(frame, glue_.kicked, place->eip);
   }
   // On the way out already, or gone.
+  const auto rip = static_cast<uint64_t>(registers[REG_RIP]);
   const auto offset = rip - reinterpret_cast<uint64_t>(cache_->memory().executable(0));
   stepping_ = cache_->memory().contains(rip) && offset >= glue_.enter;
   if (stepping_) {
@@ -133,10 +181,8 @@ bool Engine::handle_fault(int signal, uint64_t address, ucontext_t& frame) {
     return true;
   }
   if (!cache_->memory().contains(rip)) return false;
-  for (const ReturnStack& stack : return_stacks_) {
-    const auto low = reinterpret_cast<uint64_t>(stack.memory.data());
-    if (address - low >= kPageSize) continue;
-    registers[REG_RSP] = static_cast<greg_t>(stack.top);  // Full: begin anew. The push is executed again.
+  if (const ReturnStack* const full = guards_return_stack(address)) {
+    registers[REG_RSP] = static_cast<greg_t>(full->top);  // Begin anew. The push is executed again.
     count(Trap::ReturnStack);
     return true;
   }

@@ -25,6 +25,11 @@ class LandingPad {
   [[nodiscard]] bool contains(uint64_t address) const {
     return base_ != 0 && address - reinterpret_cast<uint64_t>(memory_.data()) < memory_.size();
   }
+  /// Whether a doubleword can be loaded there.
+  [[nodiscard]] bool holds(uint64_t address) const {
+    constexpr uint64_t kSecond = uint64_t{4} << 30, kLast = kPageSize - sizeof(uint32_t);
+    return base_ != 0 && (address - base_ <= kLast || address - base_ - kSecond <= kLast);
+  }
   /// What is loaded: base() + the address taken + one of these.
   [[nodiscard]] static constexpr int32_t first(uint32_t expected) {
     return static_cast<int32_t>(0 - expected);

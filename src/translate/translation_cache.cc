@@ -48,7 +48,7 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
   CodePage& owner = *unit.page;
   for (const Boundary& boundary : unit.boundaries)
     if (boundary.is_entry()) owner.entries.set(boundary.guest, boundary.host);
-  if (unit.settled != 0) owner.entries.set(unit.first_byte, unit.settled);
+  for (const Entry& entry : unit.entries) owner.entries.set(entry.guest, entry.host);
   if (unit.called != 0) owner.called[unit.first_byte] = unit.called;
   owner.units.push_back(index);
   if (unit.tail_page != nullptr) unit.tail_page->tails.push_back(index);
@@ -57,6 +57,17 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
   counters_.instructions += unit.boundaries.size();
   units_.push_back(std::move(unit));
   return index;
+}
+
+std::optional<TranslationCache::Pending> TranslationCache::find_pending(const CodePage& page,
+                                                                        uint16_t guest) const {
+  for (const UnitIndex index : page.units) {
+    const Unit& unit = units_[index];
+    if (guest < unit.first_byte || guest > unit.last_byte) continue;
+    const auto boundary = std::ranges::find(unit.boundaries, guest, &Boundary::guest);
+    if (boundary != unit.boundaries.end()) return Pending{&unit, &*boundary};
+  }
+  return std::nullopt;
 }
 
 SiteIndex TranslationCache::add_site(const Site& site) {
@@ -107,7 +118,7 @@ void TranslationCache::drop_unit(UnitIndex index) {
   unit.live = false;
   CodePage& owner = *unit.page;
   for (const Boundary& boundary : unit.boundaries) owner.entries.forget(boundary.guest, boundary.host);
-  if (unit.settled != 0) owner.entries.forget(unit.first_byte, unit.settled);
+  for (const Entry& entry : unit.entries) owner.entries.forget(entry.guest, entry.host);
   if (const auto called = owner.called.find(unit.first_byte);
       called != owner.called.end() && called->second == unit.called)
     owner.called.erase(called);

@@ -45,10 +45,16 @@ struct PageKey {
 struct Boundary {
   uint16_t guest = 0;
   bool shadow = false;  ///< The instruction before is STI: no interrupt is taken here.
-  int8_t pending = 0;   ///< So many doublewords lie between r15 and ESP. Not 0: no entry.
+  int8_t pending = 0;   ///< So many doublewords lie between r15 and ESP. Not 0: no entry, but see Entry.
   uint32_t host = 0;
 
   [[nodiscard]] bool is_entry() const { return pending == 0; }
+};
+
+/// A way in that puts r15 where the code behind a boundary with something pending expects it.
+struct Entry {
+  uint16_t guest = 0;
+  uint32_t host = 0;
 };
 
 struct CodePage;
@@ -71,7 +77,7 @@ struct Unit {
   uint16_t first_byte = 0, last_byte = 0;  ///< Guest bytes it was made from, offsets in the page.
   /// Where CALL enters the first instruction, ESP being the doubleword below r15; 0: like everybody else.
   uint32_t called = 0;
-  uint32_t settled = 0;              ///< …and where everybody else does, if not at its boundary.
+  std::vector<Entry> entries;        ///< Besides the boundaries that are.
   std::vector<Boundary> boundaries;  ///< Ascending by `host`.
   std::vector<SiteIndex> incoming;   ///< Sites that are linked to this unit.
 };
@@ -167,6 +173,13 @@ class TranslationCache {
   [[nodiscard]] uint32_t next() const { return next_; }
   /// Takes over a unit that was written at next().
   UnitIndex add_unit(Unit unit);
+
+  struct Pending {
+    const Unit* unit;
+    const Boundary* boundary;
+  };
+  /// The boundary of a unit of `page` that is no entry for what is pending there. Nothing: there is none.
+  [[nodiscard]] std::optional<Pending> find_pending(const CodePage& page, uint16_t guest) const;
 
   SiteIndex add_site(const Site& site);
   [[nodiscard]] bool is_call(SiteIndex index) const {

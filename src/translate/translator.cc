@@ -95,6 +95,10 @@ bool Translator::translate(cpu::Core& core, CodePage& page, const uint8_t* bytes
   }
 }
 
+void Translator::add_entry(CodePage& page, const TranslationCache::Pending& to) {
+  UnitBuilder(cache_, page, glue_, options_, {}, false).finish_entry(to);
+}
+
 cpu::BlockPointer Translator::decode_single(cpu::Core& core, const uint8_t* bytes, uint32_t eip) {
   const uint32_t at = eip & kPageMask;
   cpu::Instruction i;

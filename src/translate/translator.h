@@ -23,6 +23,9 @@ class Translator {
   [[nodiscard]] bool translate(cpu::Core& core, CodePage& page, const uint8_t* bytes, uint32_t eip,
                                bool called);
 
+  /// Makes an entry for a boundary of the page's that is none. The cache has room for a unit.
+  void add_entry(CodePage& page, const TranslationCache::Pending& to);
+
   /// Translates the one instruction at `eip` that reaches from `page` into `next`, the page behind it.
   /// `next_bytes` is the host's view of that.
   void translate_crossing(cpu::Core& core, CodePage& page, const uint8_t* bytes, CodePage& next,

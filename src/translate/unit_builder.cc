@@ -433,8 +433,8 @@ bool UnitBuilder::leads_to_start(const Branch& branch) const {
 }
 
 bool UnitBuilder::is_recursive() const {
-  return std::ranges::any_of(
-      branches_, [&](const Branch& branch) { return branch.call && leads_to_start(branch); });
+  return std::ranges::any_of(branches_,
+                             [&](const Branch& branch) { return branch.call && leads_to_start(branch); });
 }
 
 void UnitBuilder::resolve_here(const Branch& branch) {
@@ -479,6 +479,27 @@ void UnitBuilder::check_page(const CodePage& page) {
   instruction_start_ = out_.size();
 }
 
+// The window is added to what has 32 bits, so that r15 is an address in it (docs/confinement.md).
+void UnitBuilder::emit_entry(const Boundary& boundary) {
+  out_.load_address(kGuestStack, {.base = kGuestStack, .displacement = -4 * boundary.pending});
+  out_.load_address_wide(kGuestStack, {.base = kGuestStack, .index = kWindow});
+  jump_to(boundary.host);
+}
+
+void UnitBuilder::finish_entry(const TranslationCache::Pending& to) {
+  emit_entry(*to.boundary);
+  // Dropped with what it leads to.
+  Unit unit;
+  unit.begin = start_;
+  unit.end = at();
+  unit.page = &page_;
+  unit.first_byte = to.unit->first_byte;
+  unit.last_byte = to.unit->last_byte;
+  unit.first_decline = unit.end_decline = first_decline_;
+  unit.entries.push_back({.guest = to.boundary->guest, .host = start_});
+  cache_.add_unit(std::move(unit));
+}
+
 void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_last_byte) {
   for (const ColdDecline& decline : declines_) {
     out_.bind(decline.distance);
@@ -488,10 +509,8 @@ void UnitBuilder::finish(uint16_t last_byte, CodePage* tail_page, uint16_t tail_
   Unit unit;
   if (called_) unit.called = start_;
   if (!boundaries_.front().is_entry()) {
-    unit.settled = at();
-    out_.load_address(kGuestStack, {.base = kGuestStack, .displacement = kAddressSize});
-    out_.load_address_wide(kGuestStack, {.base = kGuestStack, .index = kWindow});
-    jump_to(start_);
+    unit.entries.push_back({.guest = boundaries_.front().guest, .host = at()});
+    emit_entry(boundaries_.front());
   }
   unit.begin = start_;
   unit.end = at();

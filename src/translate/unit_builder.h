@@ -160,6 +160,8 @@ class UnitBuilder {
   [[nodiscard]] bool empty() const { return boundaries_.empty(); }
   /// Whether a branch of the unit leads to `eip` or to a place not far behind it.
   [[nodiscard]] bool leads_beyond(uint32_t eip) const;
+  /// An entry for a boundary that is none: instead of everything else.
+  void finish_entry(const TranslationCache::Pending& to);
   /// Cold code, links, and into the cache.
   void finish(uint16_t last_byte, CodePage* tail_page = nullptr, uint16_t tail_last_byte = 0);
 
@@ -185,6 +187,7 @@ class UnitBuilder {
   [[nodiscard]] bool leads_to_start(const Branch& branch) const;
   void emit_stub(const Branch& branch, uint32_t check);
   void move_stack_pointer_down();
+  void emit_entry(const Boundary& boundary);
   [[nodiscard]] DeclineIndex decline_index();
   void emit_decline(uint32_t eip, DeclineIndex index);
 

@@ -104,6 +104,9 @@ bool may_be_written(int64_t field, unsigned size) {
 constexpr int64_t kReach = 64 << 10, kRelease = 0xffff + 4;
 static_assert(2 * kReach + kRelease < int64_t{paging::ShadowWindow::kGuard});
 
+/// Of what Translator::add_entry() makes, which may lead to where something is pending.
+constexpr size_t kEntryInstructions = 3;
+
 class Verifier {
  public:
   explicit Verifier(const translate::Engine& engine) : cache_(engine.cache()) {
@@ -132,8 +135,9 @@ class Verifier {
       units_.push_back(unit);
       for (const auto& boundary : unit->boundaries)
         if (boundary.is_entry()) boundaries_.insert(boundary.host);
-      for (const uint32_t entry : {unit->called, unit->settled})
-        if (entry != 0) boundaries_.insert(entry);
+      for (const auto& entry : unit->entries) boundaries_.insert(entry.host);
+      if (unit->called != 0) boundaries_.insert(unit->called);
+      for (const auto& boundary : unit->boundaries) all_boundaries_.insert(boundary.host);
       at = (unit->end + kStep - 1) & ~(kStep - 1);
     }
   }
@@ -218,7 +222,8 @@ class Verifier {
         d.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
       return complain("indirect or far", d);
     const auto to = static_cast<uint32_t>(d.end() + static_cast<uint32_t>(target.imm.value.s));
-    const bool there = starts.contains(to) || boundaries_.contains(to) || to < floor_;
+    const bool entry = code_.size() == kEntryInstructions && all_boundaries_.contains(to);
+    const bool there = starts.contains(to) || boundaries_.contains(to) || to < floor_ || entry;
     if (!there) complain("branch to nowhere", d);
   }
 
@@ -506,7 +511,8 @@ class Verifier {
   std::vector<const Unit*> units_;
   uint32_t floor_ = 0;
   std::set<uint32_t> boundaries_;  // that are entries
-  uint32_t called_ = 0;            // Unit::called
+  std::set<uint32_t> all_boundaries_;
+  uint32_t called_ = 0;  // Unit::called
   std::vector<Decoded> code_;
   std::map<std::string, std::string> found_;
 };
