@@ -24,6 +24,56 @@ TEST_P(Engines, JumpAndCallToAddressZero) {
   compare(program({0x6a, 0x00, 0xc3}));  // push 0; ret
 }
 
+// Functions that begin with the move of ESP still pending or not, each called directly, jumped to and called
+// by its address, so that all of its ways in are used; kicked meanwhile.
+TEST_P(Engines, FunctionsAreEnteredInEveryWay) {
+  Code code;
+  std::vector<uint32_t> functions;
+  const std::vector<uint8_t> bodies[] = {
+      {0x53, 0x8b, 0x5c, 0x24, 0x04, 0x01, 0xda, 0x5b,
+       0xc3},                                      // push ebx; mov ebx, [esp + 4]; add edx, ebx; pop ebx
+      {0x40, 0xc3},                                // inc eax
+      {0x89, 0xe5, 0x01, 0xea, 0xc3},              // mov ebp, esp; add edx, ebp
+      {0x83, 0xec, 0x08, 0x83, 0xc4, 0x08, 0xc3},  // sub esp, 8; add esp, 8
+      {0x5b, 0x53, 0xc3},                          // pop ebx; push ebx
+      {0x29, 0xe2, 0x9c, 0x9d, 0xc3},              // sub edx, esp; pushf; popf
+      {0x83, 0xc4, 0x08, 0x83, 0xec, 0x04, 0xff, 0x64, 0x24, 0xfc}};  // add esp, 8; sub esp, 4; jmp [esp - 4]
+  for (const auto& body : bodies) {
+    functions.push_back(code.here());
+    code.add(body);
+  }
+  const uint32_t recursive = code.here();
+  code.add({0x4e, 0x74, 0x05, 0xe8, 0xf8, 0xff, 0xff, 0xff, 0xc3});  // 1: dec esi; jz 2f; call 1b; 2: ret
+  const auto relative = [&](uint8_t opcode, uint32_t to) { code.add({opcode}).word(to - (code.here() + 4)); };
+  const auto entry = static_cast<uint32_t>(code.size());
+  code.mov(x86::kEcx, 1500);
+  const uint32_t again = code.here();
+  for (const uint32_t function : functions) {
+    code.add({0x50});  // push eax: the last one leaves it on the stack's top
+    relative(0xe8, function);
+    code.add({0x68}).word(code.here() + 10 - 1);  // push what is behind the jump
+    relative(0xe9, function);
+    code.mov(x86::kEax, function).add({0xff, 0xd0});
+    code.mov(x86::kEsp, kDataBase + 0x1800);
+  }
+  code.mov(x86::kEsi, 40);
+  relative(0xe8, recursive);
+  code.add({0x49, 0x0f}).add({0x85}).word(again - (code.here() + 4)).add({0xcc});  // dec ecx; jnz
+  compare(program(code, entry));
+  compare(program(code, entry), 20'000);
+}
+
+// Nothing in it is ever reached with ESP where r15 is, but kicks get through. 1: call 1b
+TEST_P(Engines, CallsThatNeverReturn) {
+  Program wanted = program({0xe8, 0xfb, 0xff, 0xff, 0xff});
+  wanted.state.gpr[x86::kEsp] = kDataBase + 0x2000;
+  compare(wanted, 20'000);
+  wanted.code = {0xbc, 0x00, 0x18, 0x01, 0x20, 0xe8, 0x00, 0x00, 0x00, 0x00, 0x49, 0x0f, 0x84, 0x0a,
+                 0x00, 0x00, 0x00, 0xbc, 0x00, 0x18, 0x01, 0x20, 0xe8, 0xef, 0xff, 0xff, 0xff, 0xcc};
+  wanted.state.gpr[x86::kEcx] = 200'000;
+  compare(wanted, 20'000);
+}
+
 // A call is made while floating-point instructions may run, its return while they may not: the code that it
 // returns to must know.
 TEST_P(Engines, ReturnAfterTaskSwitchedWasSet) {
