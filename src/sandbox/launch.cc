@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@
 #include "base/check.h"
 #include "base/packet_socket.h"
 #include "sandbox/kernel_calls.h"
+#include "sandbox/patience.h"
 #include "sandbox/usage.h"
 #include "sandbox/user_namespace.h"
 
@@ -36,7 +36,7 @@ uid_t new_box_user() {
   return kFirst + random % kCount;
 }
 
-constexpr int kSetupPatience = 30'000;  // milliseconds
+constexpr std::chrono::seconds kSetupPatience{30};
 
 /// Blocks every signal while it lives: a handler of ours must not run in the child.
 class SignalBlock {
@@ -386,11 +386,10 @@ Error Launch::setup_error(const SetupMessage& message) {
 }
 
 Result<void> Launch::hear() {
+  Patience patience(kSetupPatience);
   for (;;) {
-    pollfd waiting{setup_.get(), POLLIN, 0};
-    const int ready = ::poll(&waiting, 1, kSetupPatience);
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return std::unexpected(Error{"the start takes too long:", program_.path, ETIMEDOUT});
+    if (!patience.wait_for(setup_.get()))
+      return std::unexpected(Error{"the start takes too long:", program_.path, errno});
     SetupMessage message;
     Received received = receive_packet(setup_.get(), {reinterpret_cast<char*>(&message), sizeof message},
                                        Attached::MayBeOne, 0);
