@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 #include "cli/box_options.h"
 #include "cli/box_report.h"
@@ -118,35 +118,17 @@ Result<std::string> present_directory(const BoxOptions& options) {
   return std::unexpected(Error{"--dir: there is no directory", options.working_directory, error.value()});
 }
 
-/// Ends the box when somebody wants vitrine to end: with Ctrl-C, or by kill(1). Signals are blocked
-/// meanwhile, in this thread and those that it makes.
-class EndOnSignal {
- public:
-  EndOnSignal() {
-    ::sigemptyset(&signals_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) ::sigaddset(&signals_, signal);
-    ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  }
-  EndOnSignal(const EndOnSignal&) = delete;
-  EndOnSignal& operator=(const EndOnSignal&) = delete;
-  ~EndOnSignal() { stop(); }
-  /// After this the child is left alone.
-  void stop() {
-    if (!waiter_.joinable()) return;
-    ::pthread_kill(waiter_.native_handle(), SIGUSR1);
-    waiter_.join();
-  }
-  void watch(sandbox::Child& child) {
-    waiter_ = std::thread([this, &child] {
-      int signal = 0;
-      if (::sigwait(&signals_, &signal) == 0 && signal != SIGUSR1) child.kill();
-    });
-  }
-
- private:
-  sigset_t signals_{};
-  std::thread waiter_;
-};
+/// Can be read when somebody wants vitrine to end, with Ctrl-C or by kill(1); from here on that ends the box,
+/// and not vitrine before it.
+Result<Descriptor> take_end_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  Descriptor taken(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (taken) return taken;
+  return std::unexpected(error_from_errno("cannot wait for", "signals"));
+}
 
 Result<void> write_report(const BoxOptions& options, const std::string& text) {
   if (options.report_file.empty()) {
@@ -194,14 +176,10 @@ Result<int> run(const BoxOptions& options) {
   if (options.explain) return explain(options, policy, request);
   // Held until the child has its copies.
   std::vector<Descriptor> opened = TRY(open_descriptors(options, request));
-  EndOnSignal end_on_signal;
+  const Descriptor end = TRY(take_end_signals());
   auto child = TRY(sandbox::Child::spawn(policy, request));
   opened.clear();
-  end_on_signal.watch(child);
-  const auto waited = child.wait();
-  end_on_signal.stop();
-  if (!waited) return std::unexpected(waited.error());
-  const sandbox::Outcome& outcome = *waited;
+  const sandbox::Outcome outcome = TRY(child.wait(end.get()));
   if (auto reported = report(options, policy, request, outcome); !reported)
     return std::unexpected(reported.error());
   return static_cast<int>(verdict_of(outcome));

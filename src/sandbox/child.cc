@@ -78,8 +78,8 @@ Result<Explanation> Child::explain(const Policy& policy, const SpawnRequest& req
   return launch.explain();
 }
 
-Result<Outcome> Child::wait() {
-  return Supervisor(*state_).run();
+Result<Outcome> Child::wait(int end) {
+  return Supervisor(*state_, end).run();
 }
 
 void Child::kill() {

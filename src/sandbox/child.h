@@ -59,8 +59,8 @@ class Child {
 
   /// Watches until the program and everything that it started has ended: answers denied calls, holds the
   /// limits, passes counted output on. Denied calls and counted output wait until somebody is here. To be
-  /// called once.
-  [[nodiscard]] Result<Outcome> wait();
+  /// called once. `end`: when this descriptor can be read, the box is ended; -1: none.
+  [[nodiscard]] Result<Outcome> wait(int end = -1);
   /// Ends it from another thread, or before wait().
   void kill();
   /// Of the first process, in our own namespace: for inspection. It ends when the box does.

@@ -21,8 +21,11 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <iterator>
+#include <span>
 
 #include "base/packet_socket.h"
+#include "sandbox/filter.h"
 #include "sandbox/kernel_calls.h"
 #include "sandbox/mount_steps.h"
 #include "sandbox/privileges.h"
@@ -99,30 +102,36 @@ bool enter_time_namespace() {
 }
 
 /// Puts every descriptor at its number. Sources and targets overlap: first all go out of the way.
-bool place_descriptors(const SetupPlan& plan) {
+bool place_descriptors(const SetupPlan& plan, int gate) {
   const int reserved = plan.first_reserved;
   constexpr size_t kMost = 64;
-  int moved[kMost]{};
+  // In the order of their numbers: program_descriptor() and so on.
+  const int own[] = {plan.program, plan.setup, gate, plan.landlock};
+  constexpr int kOwn = std::size(own);
+  int moved[kMost + kOwn]{};
   if (plan.descriptors.size() > kMost) {
     errno = EMFILE;
     return false;
   }
-  for (size_t i = 0; i < plan.descriptors.size(); ++i) {
-    moved[i] = ::fcntl(plan.descriptors[i].source, F_DUPFD_CLOEXEC, reserved + 3);
-    if (moved[i] < 0) return false;
-  }
-  int own[3] = {::fcntl(plan.program, F_DUPFD_CLOEXEC, reserved + 3),
-                ::fcntl(plan.setup, F_DUPFD_CLOEXEC, reserved + 3),
-                plan.landlock < 0 ? -1 : ::fcntl(plan.landlock, F_DUPFD_CLOEXEC, reserved + 3)};
-  int kept[kMost + 3];
   size_t count = 0;
+  const auto move_away = [&](int source) {
+    return (moved[count++] = ::fcntl(source, F_DUPFD_CLOEXEC, reserved + kOwn)) >= 0;
+  };
+  for (const DescriptorMove& move : plan.descriptors) {
+    if (!move_away(move.source)) return false;
+  }
+  for (const int descriptor : own) {
+    if (descriptor >= 0 && !move_away(descriptor)) return false;
+  }
+  int kept[kMost + kOwn];
+  count = 0;
   for (size_t i = 0; i < plan.descriptors.size(); ++i) {
     if (::dup2(moved[i], plan.descriptors[i].target) < 0) return false;
     kept[count++] = plan.descriptors[i].target;
   }
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < kOwn; ++i) {
     if (own[i] < 0) continue;
-    if (::dup3(own[i], reserved + i, O_CLOEXEC) < 0) return false;
+    if (::dup3(moved[count], reserved + i, O_CLOEXEC) < 0) return false;
     kept[count++] = reserved + i;
   }
   return close_others(kept, count);
@@ -141,11 +150,18 @@ void limit_resources(const SetupPlan& plan, const Reporter& reporter) {
   }
 }
 
+/// What the supervisor says last, when Landlock has its rules: the filter's code, and how much of it there
+/// is; without a filter any word.
+size_t hear_supervisor(const SetupPlan& plan, std::span<sock_filter> code) {
+  const ssize_t size = ::recv(setup_descriptor(plan.first_reserved), code.data(), code.size_bytes(), 0);
+  if (size <= 0) ::_exit(1);  // It is gone, or has seen an error.
+  return static_cast<size_t>(size) / sizeof(sock_filter);
+}
+
 /// The last thing before the program: from here on only what its filter allows.
-void install_filter(const SetupPlan& plan, const Reporter& reporter) {
-  plan.filter->set_process(static_cast<uint32_t>(::syscall(SYS_getpid)));
-  const std::vector<sock_filter>& code = plan.filter->code();
-  const sock_fprog program{static_cast<unsigned short>(code.size()), const_cast<sock_filter*>(code.data())};
+void install_filter(const SetupPlan& plan, const Reporter& reporter, std::span<sock_filter> code) {
+  Filter::set_process(code, static_cast<uint32_t>(::syscall(SYS_getpid)));
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   constexpr unsigned kWaitKillable = 1U << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19
   const auto install = [&](unsigned flags) {
     return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
@@ -167,22 +183,22 @@ void make_network(const SetupPlan& plan, const Reporter& reporter) {
   if (plan.loopback) reporter.check(start_loopback(), Stage::Network);
 }
 
-/// Until the first process has made the file system what it is to be. pivot_root(2) took this process's root
-/// along, but not its working directory.
-void wait_for_mounts(const SetupPlan& plan, const Reporter& reporter, const int (&gate)[2]) {
-  ::close(gate[1]);
+/// Until the first process has taken a step.
+void wait_for_first_process(int gate) {
   char byte = 0;
-  if (::read(gate[0], &byte, 1) != 1) ::_exit(1);  // It has said why.
-  if (plan.mounts) reporter.check(::chdir("/") == 0, Stage::Directory);
+  if (::read(gate, &byte, 1) != 1) ::_exit(1);  // It has said why.
 }
 
 [[noreturn]] void run_program(const SetupPlan& plan, pid_t first_process, const int (&gate)[2]) {
   Reporter reporter(plan.setup);
+  ::close(gate[1]);
+  make_network(plan, reporter);
   reporter.check(::setsid() >= 0, Stage::Session);
   drop_bounding_set();
-  make_network(plan, reporter);
-  wait_for_mounts(plan, reporter, gate);
-  reporter.check(place_descriptors(plan), Stage::Descriptors);
+  wait_for_first_process(gate[0]);
+  // pivot_root(2) took this process's root along, but not its working directory.
+  if (plan.mounts) reporter.check(::chdir("/") == 0, Stage::Directory);
+  reporter.check(place_descriptors(plan, gate[0]), Stage::Descriptors);
   reporter.move_to(setup_descriptor(plan.first_reserved));
   if (plan.keyring) {
     reporter.check(::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0, Stage::Keyring);
@@ -199,11 +215,15 @@ void wait_for_mounts(const SetupPlan& plan, const Reporter& reporter, const int 
   if (plan.deny_write_execute) {
     reporter.check(::prctl(kPrSetMdwe, kMdweRefuseExecGain, 0, 0, 0) == 0, Stage::DenyWriteExecute);
   }
+  sock_filter code[BPF_MAXINSNS];
+  const size_t code_size = hear_supervisor(plan, code);
   if (plan.landlock >= 0) {
     reporter.check(landlock_restrict_self(landlock_descriptor(plan.first_reserved)) == 0, Stage::Landlock);
   }
   set_signal_mask(false);
-  if (plan.filter != nullptr) install_filter(plan, reporter);
+  if (plan.filter) install_filter(plan, reporter, {code, code_size});
+  // The old root is gone.
+  wait_for_first_process(gate_descriptor(plan.first_reserved));
   ::syscall(SYS_execveat, program_descriptor(plan.first_reserved), "", plan.arguments.data(),
             plan.environment.data(), AT_EMPTY_PATH);
   reporter.fail(Stage::Execute);
@@ -276,11 +296,16 @@ void enter_cgroups(const SetupPlan& plan, const Reporter& reporter) {
   if (plan.cgroup_namespace) reporter.check(::unshare(CLONE_NEWCGROUP) == 0, Stage::CgroupNamespace);
 }
 
-void make_mounts(const SetupPlan& plan, const Reporter& reporter) {
-  if (!plan.mounts) return;
-  const MountFailure failure = take_mount_steps(*plan.mounts, plan.landlock, plan.landlock_abi);
-  errno = failure.error;
-  reporter.check(failure.error == 0, failure.is_proc ? Stage::Processes : Stage::Mounts, failure.index);
+/// The program's process goes on as soon as it has its root, and waits with the program until there is no
+/// other.
+void make_mounts(const SetupPlan& plan, const Reporter& reporter, int gate) {
+  const auto check = [&](const MountFailure& failure) {
+    errno = failure.error;
+    reporter.check(failure.error == 0, failure.is_proc ? Stage::Processes : Stage::Mounts, failure.index);
+    reporter.check(::write(gate, "", 1) == 1, Stage::Fork);
+  };
+  check(plan.mounts ? enter_new_root(*plan.mounts, plan.landlock, plan.landlock_abi) : MountFailure{});
+  check(plan.mounts ? leave_old_root() : MountFailure{});
 }
 
 void raise_descriptor_limit() {
@@ -315,8 +340,7 @@ void run_first_process(const SetupPlan& plan) {
   const long program = clone_process(SIGCHLD, nullptr);
   if (program == 0) run_program(plan, own, gate);
   reporter.check(program > 0 && signals >= 0, Stage::Fork);
-  make_mounts(plan, reporter);
-  reporter.check(::write(gate[1], "", 1) == 1, Stage::Fork);
+  make_mounts(plan, reporter, gate[1]);
   confine_first_process(plan, reporter);
   int kept[] = {plan.status, plan.lifeline, signals};
   std::sort(std::begin(kept), std::end(kept));

@@ -3,8 +3,8 @@
 // have any number of threads.
 //
 //   supervisor ──clone(namespaces)──► first process ──clone──► program
-//                                     number 1 of its          network namespace (the two that take longest
-//                                     namespace: mounts,       at once), then limits, Landlock, seccomp,
+//   Landlock's rules, filter          number 1 of its          network namespace (what takes longest at
+//                                     namespace: mounts,       once), then limits, Landlock, seccomp,
 //                                     reaps, ends all when     execve
 //                                     one end is gone
 #pragma once
@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "sandbox/file_view.h"
-#include "sandbox/filter.h"
 
 namespace vitrine::sandbox {
 
@@ -76,7 +75,9 @@ struct LimitRow {
 
 struct SetupPlan {
   // Descriptors of ours.
-  int setup = -1;     ///< SetupMessages go out, one byte comes in when the maps are written.
+  /// SetupMessages go out; one byte comes in when the maps are written, then the filter's code, when Landlock
+  /// has its rules.
+  int setup = -1;
   int status = -1;    ///< EndMessage goes out.
   int lifeline = -1;  ///< Ends when the supervisor is gone or wants an end.
   std::vector<int> cgroup_entrances;
@@ -92,7 +93,7 @@ struct SetupPlan {
 
   std::vector<DescriptorMove> descriptors;  ///< Sorted by target.
   int program = -1;
-  int first_reserved = 0;  ///< = the limit of open files; three numbers from here are ours until execve.
+  int first_reserved = 0;  ///< = the limit of open files; some numbers from here are ours until execve.
   std::vector<LimitRow> limits;
   bool keyring = false;
   std::optional<uid_t> user;  ///< Become this user, with a group of the same number.
@@ -100,7 +101,7 @@ struct SetupPlan {
   std::string working_directory;
   int landlock = -1;
   int landlock_abi = 0;
-  const Filter* filter = nullptr;
+  bool filter = false;
   bool listener = false;
   std::vector<char*> arguments;    ///< Ends with null; points into the supervisor's strings.
   std::vector<char*> environment;  ///< The same.
@@ -113,8 +114,11 @@ struct SetupPlan {
 [[nodiscard]] constexpr int setup_descriptor(int first_reserved) {
   return first_reserved + 1;
 }
-[[nodiscard]] constexpr int landlock_descriptor(int first_reserved) {
+[[nodiscard]] constexpr int gate_descriptor(int first_reserved) {
   return first_reserved + 2;
+}
+[[nodiscard]] constexpr int landlock_descriptor(int first_reserved) {
+  return first_reserved + 3;
 }
 
 /// The life of the first process.

@@ -95,7 +95,8 @@ void SelfConfinement::leave_namespaces() {
     if (without(each.mechanism)) continue;
     bool made = ::unshare(each.flag) == 0;
     if (made && each.mechanism == Mechanism::MountNamespace) {
-      const MountFailure failure = take_mount_steps({}, -1, 0);
+      MountFailure failure = enter_new_root({}, -1, 0);
+      if (failure.error == 0) failure = leave_old_root();
       errno = failure.error;
       made = failure.error == 0;
     }

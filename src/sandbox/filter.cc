@@ -111,8 +111,8 @@ Filter Filter::make(const FilterSpec& spec) {
   return filter;
 }
 
-void Filter::set_process(uint32_t pid) const {
-  for (sock_filter& instruction : code_) {
+void Filter::set_process(std::span<sock_filter> code, uint32_t pid) {
+  for (sock_filter& instruction : code) {
     if (BPF_CLASS(instruction.code) == BPF_JMP && instruction.k == kOwnProcess) instruction.k = pid;
   }
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "sandbox/filter_code.h"
@@ -45,12 +46,11 @@ class Filter {
   [[nodiscard]] static Filter make(const FilterSpec& spec);
 
   [[nodiscard]] const std::vector<sock_filter>& code() const { return code_; }
-  /// Puts a process's number where the filter has a place for it. Async-signal-safe: in a child, on its own
-  /// copy.
-  void set_process(uint32_t pid) const;
+  /// Puts a process's number where the filter has a place for it. Async-signal-safe.
+  static void set_process(std::span<sock_filter> code, uint32_t pid);
 
  private:
-  mutable std::vector<sock_filter> code_;
+  std::vector<sock_filter> code_;
 };
 
 }  // namespace vitrine::sandbox

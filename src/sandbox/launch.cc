@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include "base/check.h"
@@ -200,25 +202,33 @@ Result<Explanation> Launch::explain() {
   return Explanation{program_.path, std::move(view_.grants), std::move(assurances_)};
 }
 
-void Launch::make_filter() {
-  if (!has(Mechanism::SeccompFilter)) return;
+Filter Launch::make_filter() const {
   FilterSpec spec;
   spec.rights = state_->rights;
-  plan_.listener = has(Mechanism::SeccompNotification);
   const bool end = policy_.on_violation() == OnViolation::End;
   spec.denied = plan_.listener ? DeniedCall::Notify : end ? DeniedCall::Kill : DeniedCall::Fail;
   spec.largest_mapping = policy_.limits().memory;
   spec.program_descriptor = program_descriptor(plan_.first_reserved);
   spec.tell_paths = policy_.records_paths() && plan_.listener;
-  filter_ = Filter::make(spec);
-  plan_.filter = &filter_;
+  return Filter::make(spec);
+}
+
+Result<void> Launch::send_rules() {
+  if (landlock_.get() >= 0) {
+    if (auto added = add_landlock_rules(landlock_, features_.landlock_abi(), view_); !added) return added;
+  }
+  const Filter filter = plan_.filter ? make_filter() : Filter();
+  const auto code = std::as_bytes(std::span(filter.code()));
+  const std::string_view packet(reinterpret_cast<const char*>(code.data()), code.size());
+  // Who has failed meanwhile has said why: hear() tells.
+  (void)send_packet(setup_.get(), packet.empty() ? "-" : packet, -1, 0);
+  return {};
 }
 
 Result<void> Launch::make_landlock() {
   const int abi = features_.landlock_abi();
   if (abi == 0) return {};
   landlock_ = TRY(LandlockRuleset::create(abi, policy_.may_use_loopback()));
-  if (auto added = add_landlock_rules(landlock_, abi, view_); !added) return added;
   plan_.landlock = landlock_.get();
   plan_.landlock_abi = abi;
   return {};
@@ -311,6 +321,8 @@ void Launch::fill_plan() {
   plan_.own_processes = state_->own_processes = has(Mechanism::PidNamespace);
   if (has(Mechanism::MountNamespace)) plan_.mounts = std::move(view_.steps);
   plan_.program = program_.file.get();
+  plan_.filter = has(Mechanism::SeccompFilter);
+  plan_.listener = plan_.filter && has(Mechanism::SeccompNotification);
   plan_.keyring = has(Mechanism::SessionKeyring);
   if (has(Mechanism::OtherUser)) plan_.user = new_box_user();
   plan_.deny_write_execute = has(Mechanism::DenyWriteExecute) && !policy_.may_map_executable();
@@ -411,12 +423,12 @@ Result<std::unique_ptr<Child::State>> Launch::start() {
   for (const auto step : {&Launch::make_cgroup, &Launch::make_landlock, &Launch::make_descriptors}) {
     if (auto made = (this->*step)(); !made) return std::unexpected(made.error());
   }
-  make_filter();
   make_limits();
   fill_plan();
   state_->started = std::chrono::steady_clock::now();
   if (auto cloned = clone(); !cloned) return std::unexpected(cloned.error());
   held_.clear();
+  if (auto sent = send_rules(); !sent) return std::unexpected(sent.error());
   if (auto heard = hear(); !heard) return std::unexpected(heard.error());
   state_->assurances = std::move(assurances_);
   return std::move(state_);

@@ -4,6 +4,7 @@
 
 #include "sandbox/child_setup.h"
 #include "sandbox/child_state.h"
+#include "sandbox/filter.h"
 
 namespace vitrine::sandbox {
 
@@ -29,7 +30,9 @@ class Launch {
   [[nodiscard]] bool uses_user_namespace() const;
   [[nodiscard]] uint32_t rights() const;
   [[nodiscard]] unsigned long clone_flags() const;
-  void make_filter();
+  /// What can be made while the child makes its namespaces; the last that it waits for.
+  Result<void> send_rules();
+  [[nodiscard]] Filter make_filter() const;
   Result<void> make_landlock();
   Result<void> make_cgroup();
   Result<void> make_descriptors();
@@ -45,7 +48,6 @@ class Launch {
   ProgramFile program_;
   FileView view_;
   std::vector<Assurance> assurances_;
-  Filter filter_;
   LandlockRuleset landlock_;
   std::vector<Descriptor> held_;  ///< Ends that only the child needs.
   SetupPlan plan_;

@@ -98,7 +98,7 @@ bool allow_by_landlock(int landlock, int abi, const char* path, PathAccess acces
   return file >= 0 && LandlockRuleset::allow(landlock, abi, file, true, access) == 0 && ::close(file) == 0;
 }
 
-bool enter_new_root() {
+bool enter_new_file_system() {
   for (const char* point : kMountPoints) {
     if (::mount("tmpfs", point, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=4m") == 0) {
       return ::chdir(point) == 0;
@@ -107,15 +107,9 @@ bool enter_new_root() {
   return false;
 }
 
-/// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is taken off.
-bool leave_old_root() {
-  if (pivot_root(".", ".") != 0 || ::umount2(".", MNT_DETACH) != 0 || ::chdir("/") != 0) return false;
-  return mount_setattr(AT_FDCWD, "/", 0, {kMountReadOnly, 0, 0, 0}) == 0;
-}
-
 }  // namespace
 
-MountFailure take_mount_steps(const std::vector<MountStep>& steps, int landlock, int landlock_abi) {
+MountFailure enter_new_root(const std::vector<MountStep>& steps, int landlock, int landlock_abi) {
   int trees[kMostSteps];
   if (steps.size() > kMostSteps) return {E2BIG, -1, false};
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return {errno, -1, false};
@@ -125,23 +119,29 @@ MountFailure take_mount_steps(const std::vector<MountStep>& steps, int landlock,
     trees[i] = open_source(steps[i]);
     if (trees[i] < 0) return {errno, static_cast<int>(i), false};
   }
-  if (!enter_new_root()) return {errno, -1, false};
+  if (!enter_new_file_system()) return {errno, -1, false};
   for (size_t i = 0; i < steps.size(); ++i) {
     if (!take(steps[i], trees[i])) {
       return {errno, static_cast<int>(i), steps[i].kind == MountStep::Kind::Processes};
     }
   }
-  if (!leave_old_root()) return {errno, -1, false};
-  if (!allow_by_landlock(landlock, landlock_abi, "/", PathAccess::List)) return {errno, -1, false};
+  if (!allow_by_landlock(landlock, landlock_abi, ".", PathAccess::List)) return {errno, -1, false};
   for (size_t i = 0; i < steps.size(); ++i) {
     const bool proc = steps[i].kind == MountStep::Kind::Processes;
     if (!proc && !steps[i].access) continue;
-    if (::chdir("/") != 0 || !allow_by_landlock(landlock, landlock_abi, steps[i].target.c_str(),
-                                                steps[i].access.value_or(PathAccess::Read))) {
+    if (!allow_by_landlock(landlock, landlock_abi, steps[i].target.c_str(),
+                           steps[i].access.value_or(PathAccess::Read))) {
       return {errno, static_cast<int>(i), proc};
     }
   }
+  if (pivot_root(".", ".") != 0) return {errno, -1, false};
   return {};
+}
+
+MountFailure leave_old_root() {
+  const bool left = ::umount2(".", MNT_DETACH) == 0 && ::chdir("/") == 0 &&
+                    mount_setattr(AT_FDCWD, "/", 0, {kMountReadOnly, 0, 0, 0}) == 0;
+  return left ? MountFailure{} : MountFailure{errno, -1, false};
 }
 
 }  // namespace vitrine::sandbox

@@ -13,9 +13,12 @@ struct MountFailure {
   bool is_proc = false;
 };
 
-/// Afterwards the root directory is the view, and nothing else can be reached from the process. `landlock`:
-/// gets the rules for what comes into being here; -1: none.
-[[nodiscard]] MountFailure take_mount_steps(const std::vector<MountStep>& steps, int landlock,
-                                            int landlock_abi);
+/// Afterwards the root directory of all processes in the namespace is the view; the old one still lies on top
+/// of it. `landlock`: gets the rules for what comes into being here; -1: none.
+[[nodiscard]] MountFailure enter_new_root(const std::vector<MountStep>& steps, int landlock,
+                                          int landlock_abi);
+/// pivot_root(2), "pivot_root(".", ".")": takes the old root off, so that nothing but the view can be
+/// reached. In the process that has entered the new one. Waits for the kernel's other processors.
+[[nodiscard]] MountFailure leave_old_root();
 
 }  // namespace vitrine::sandbox

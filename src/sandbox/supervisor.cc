@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "sandbox/denied_call.h"
+#include "sandbox/filter.h"
 #include "sandbox/kernel_calls.h"
 
 namespace vitrine::sandbox {
@@ -85,6 +86,7 @@ void Supervisor::watch() {
       return count++;
     };
     const nfds_t status = add(state_.status.get());
+    const nfds_t end_wanted = end_wanted_ >= 0 ? add(end_wanted_) : 0;
     const nfds_t listener = state_.listener ? add(state_.listener.get()) : 0;
     for (const CountedOutput& output : state_.outputs) {
       if (!output.from || count == std::size(events)) continue;
@@ -108,6 +110,7 @@ void Supervisor::watch() {
     if (listener != 0 && (events[listener].revents & POLLHUP) != 0) state_.listener.reset();
     pass_output();
     if (events[status].revents != 0) take_end();
+    if (end_wanted != 0 && events[end_wanted].revents != 0 && !ended_) stop(Outcome::End::Killed);
     if (!ended_ && !stopped_) look_at_limits();
   }
 }

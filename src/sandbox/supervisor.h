@@ -15,7 +15,7 @@ namespace vitrine::sandbox {
 
 class Supervisor {
  public:
-  explicit Supervisor(Child::State& state) : state_(state) {}
+  Supervisor(Child::State& state, int end) : state_(state), end_wanted_(end) {}
   [[nodiscard]] Result<Outcome> run();
 
  private:
@@ -41,6 +41,7 @@ class Supervisor {
   [[nodiscard]] std::chrono::nanoseconds since_start() const;
 
   Child::State& state_;
+  const int end_wanted_;  ///< Can be read: the box is to end. -1: nobody says so.
   Outcome outcome_;
   EndMessage end_;
   bool ended_ = false;    ///< The program ended by itself: end_ says how.
