@@ -110,7 +110,7 @@ bool enter_new_file_system() {
 }  // namespace
 
 MountFailure enter_new_root(const std::vector<MountStep>& steps, int landlock, int landlock_abi) {
-  int trees[kMostSteps];
+  int trees[kMostSteps] = {};
   if (steps.size() > kMostSteps) return {E2BIG, -1, false};
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return {errno, -1, false};
   // All sources before anything is covered.

@@ -8,7 +8,7 @@ import harness
 
 class Command(harness.TestCase):
     def vitrine_box(self, *words, user=None, **keywords):
-        return self.finish([self.vitrine, "box", *words], harness.users()[-1] if user is None else user, **keywords)
+        return self.finish([*self.box_command, *words], harness.users()[-1] if user is None else user, **keywords)
 
     def test_echo_needs_no_options(self):
         for user in harness.users():
@@ -120,7 +120,7 @@ class Command(harness.TestCase):
         self.assertIn("judge.toml:1", text)
 
     def test_closed_output_is_no_hang(self):
-        process = self.start([self.vitrine, "box", "--output", "1G", "--", "yes"], harness.users()[-1], stdout=subprocess.PIPE,
+        process = self.start([*self.box_command, "--output", "1G", "--", "yes"], harness.users()[-1], stdout=subprocess.PIPE,
                              stderr=subprocess.DEVNULL)
         process.stdout.read(10)
         process.stdout.close()

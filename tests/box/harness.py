@@ -59,6 +59,8 @@ class TestCase(unittest.TestCase):
         for source, target in ((options.program, self.vitrine), (options.attack, self.attack)):
             shutil.copy(source, target)
             target.chmod(0o755)
+        # `vitrine-box` is the command by itself.
+        self.box_command = [self.vitrine] if pathlib.Path(options.program).name == "vitrine-box" else [self.vitrine, "box"]
         self.secrets = self.directory / "secrets"
         self.secrets.mkdir()
         self.secrets.chmod(0o777)
@@ -87,7 +89,7 @@ class TestCase(unittest.TestCase):
         """The hostile program in a box: its report, with the exit status of vitrine and the output added."""
         report = self.directory / f"report-{user}"
         report.unlink(missing_ok=True)
-        words = [self.vitrine, "box", *host, "--report", "json", "--report-file", report, *box_options, "--", self.attack,
+        words = [*self.box_command, *host, "--report", "json", "--report-file", report, *box_options, "--", self.attack,
                  name, *arguments]
         status, output = self.finish(words, user, **keywords)
         self.assertTrue(report.exists(), output)

@@ -127,7 +127,7 @@ class Survivors(harness.TestCase):
                 with self.subTest(user=user, host=host):
                     path = self.lock_directory(user)
                     lock = path / "lock"
-                    process = self.start([self.vitrine, "box", *HOSTS[host], "--rw", path, "--processes", "4", "--",
+                    process = self.start([*self.box_command, *HOSTS[host], "--rw", path, "--processes", "4", "--",
                                           self.attack, "survive", lock, "wait"], user)
                     deadline = time.monotonic() + harness.TIMEOUT
                     while not (lock.exists() and lock.read_text()):
@@ -143,7 +143,7 @@ class Survivors(harness.TestCase):
         for user in harness.users():
             path = self.lock_directory(user)
             lock = path / "lock"
-            process = self.start([self.vitrine, "box", "--rw", path, "--processes", "4", "--", self.attack, "survive",
+            process = self.start([*self.box_command, "--rw", path, "--processes", "4", "--", self.attack, "survive",
                                   lock, "wait"], user, stderr=subprocess.PIPE)
             while not (lock.exists() and lock.read_text()):
                 time.sleep(0.01)
