@@ -126,6 +126,7 @@ constexpr FilterRule kBuilding[] = {
     allow(SYS_mmap),
     allow(SYS_mprotect),
     allow(SYS_memfd_create),
+    allow(SYS_fcntl, {equal_int(1, F_ADD_SEALS)}),
     allow(SYS_eventfd2),
     allow(SYS_epoll_create1),
     // fstat(3) is this call with an empty path.
@@ -160,7 +161,10 @@ std::vector<FilterRule> machine_calls(MachinePhase phase, machine::EngineKind en
   } else {
     rules.insert(rules.end(), std::begin(kRunning), std::end(kRunning));
     // The follower's memory is made when the leader's is first mapped.
-    if (machine::in_lockstep(engine)) rules.push_back(allow(SYS_memfd_create));
+    if (machine::in_lockstep(engine)) {
+      rules.push_back(allow(SYS_memfd_create));
+      rules.push_back(allow(SYS_fcntl, {equal_int(1, F_ADD_SEALS)}));
+    }
   }
   return rules;
 }

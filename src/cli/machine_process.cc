@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -34,6 +35,9 @@ using sandbox::SelfFilter;
 
 /// Descriptors that a machine makes beyond those that it is given: memory files, peers of its sockets.
 constexpr int kMoreDescriptors = 256;
+/// Decoded and translated code, tables of windows, the monitor: some tens of megabytes, more with much memory
+/// that has code in it and with many processors.
+constexpr uint64_t kMoreMemory = uint64_t{1} << 30;
 /// In oom_score_adj's unit (proc(5)), thousandths of all memory: where the host runs out of it, a machine
 /// goes first.
 constexpr int kSooner = 500;
@@ -144,15 +148,19 @@ int place_above(int descriptor, const std::vector<int>& others) {
   return ::fcntl(descriptor, F_DUPFD_CLOEXEC, wanted);
 }
 
-std::string describe(const std::vector<sandbox::Measure>& measures) {
+/// `most_memory`: nothing where the supervisor has no way to measure.
+std::string describe(const std::vector<sandbox::Measure>& measures, std::optional<uint64_t> most_memory) {
   std::string text = "this process runs the guest; another one holds the terminal and opens files\n";
   for (const sandbox::Measure& measure : measures) {
     text += fmt::format("{:<20} {:<4} {}{}\n", mechanism_name(measure.mechanism),
                         measure.taken ? "yes" : "no", mechanism_purpose(measure.mechanism),
                         measure.detail.empty() ? "" : fmt::format(" ({})", measure.detail));
   }
-  return text + fmt::format("{:<20} {:<4} {}\n", mechanism_name(sandbox::Mechanism::SeccompFilter), "yes",
-                            mechanism_purpose(sandbox::Mechanism::SeccompFilter));
+  text += fmt::format("{:<20} {:<4} {}\n", mechanism_name(sandbox::Mechanism::SeccompFilter), "yes",
+                      mechanism_purpose(sandbox::Mechanism::SeccompFilter));
+  return text + fmt::format("{:<20} {:<4} a bound on memory beside the guest's ({})\n", "memory-bound",
+                            most_memory ? "yes" : "no",
+                            most_memory ? fmt::format("{} MiB", *most_memory >> 20) : "there is no /proc");
 }
 
 struct Plan {
@@ -162,6 +170,7 @@ struct Plan {
   Descriptor channel;  ///< Ours in the supervisor, …
   Descriptor other;    ///< … and the machine process's.
   Descriptor null;
+  std::optional<uint64_t> most_memory = {};
 };
 
 /// Waits for the supervisor, and ends if that has gone.
@@ -222,7 +231,7 @@ Result<void> seal(SelfConfinement& confinement, const SelfFilter& filter, int ch
   const SelfFilter building(calls(MachinePhase::Building), sandbox::OtherCalls::Fail);
   const SelfFilter running(calls(MachinePhase::Running), kOthers);
   (void)require(plan.confinement.install(building));
-  plan.config.confinement = describe(plan.confinement.measures());
+  plan.config.confinement = describe(plan.confinement.measures(), plan.most_memory);
 
   RemoteFileService files(channel);
   const auto ready = [&]() -> Result<void> {
@@ -294,12 +303,13 @@ Result<MachineProcess> start_machine_process(machine::MachineConfig config,
             .other = Descriptor(ends[1]),
             .null = Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC))};
   if (!plan.null) return std::unexpected(error_from_errno("cannot open", "/dev/null"));
+  if (::access("/proc/self/status", R_OK) == 0) plan.most_memory = kMoreMemory + 2 * plan.config.memory_size;
   // The machine process comes to us when the one between ends, whatever else is around.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   auto pid = fork_twice(plan);
   ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
   if (!pid) return std::unexpected(pid.error());
-  return MachineProcess{*pid, std::move(plan.channel)};
+  return MachineProcess{*pid, std::move(plan.channel), plan.most_memory};
 }
 
 Result<void> release_machine(const MachineProcess& process) {

@@ -8,7 +8,9 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,8 @@ namespace vitrine::cli {
 struct MachineProcess {
   pid_t pid = -1;      ///< A child of this process.
   Descriptor channel;  ///< See machine_channel.h.
+  /// Bytes that it may hold beside the guest's memory (private_memory() in sandbox/usage.h).
+  std::optional<uint64_t> most_memory = {};
 };
 
 /// What tests change: see run_command() below.

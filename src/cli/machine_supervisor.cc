@@ -1,5 +1,6 @@
 #include "cli/machine_supervisor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -18,6 +19,7 @@
 #include "cli/machine_channel.h"
 #include "sandbox/denied_call.h"
 #include "sandbox/system_calls.h"
+#include "sandbox/usage.h"
 
 namespace vitrine::cli {
 namespace {
@@ -38,7 +40,14 @@ constexpr int kSignalled = 128;  // as a shell shows it
 }  // namespace
 
 MachineSupervisor::MachineSupervisor(MachineProcess machine, const Descriptor& signals, GrantedFiles& files)
-    : machine_(std::move(machine)), signals_(signals), files_(files), requests_(kRequests, now()) {}
+    : machine_(std::move(machine)),
+      signals_(signals),
+      files_(files),
+      usage_(machine_.most_memory
+                 ? ::open(fmt::format("/proc/{}/status", machine_.pid).c_str(), O_RDONLY | O_CLOEXEC)
+                 : -1),
+      next_sample_(steady_clock::now() + kSample),
+      requests_(kRequests, now()) {}
 
 MachineSupervisor::~MachineSupervisor() {
   if (status_) return;
@@ -69,6 +78,7 @@ void MachineSupervisor::wait() {
   if ((events[2].revents & ~POLLIN) != 0) listener_.reset();
   if (events[1].revents != 0) take_packet();
   if (events[0].revents != 0) take_signals();
+  look_at_memory();
   if (asked_to_end_ && steady_clock::now() - *asked_to_end_ >= kPatience)
     kill(fmt::format("the machine did not end within {} seconds and was killed", kPatience.count()));
 }
@@ -81,6 +91,10 @@ int MachineSupervisor::timeout() {
   }
   if (!silent_ && requests_.empty(now()))
     left = std::min(left.value_or(kUntilNextRequest), kUntilNextRequest);
+  if (usage_ && why_.empty()) {
+    const auto until = std::chrono::ceil<milliseconds>(next_sample_ - steady_clock::now());
+    left = std::clamp(until, milliseconds{0}, left.value_or(kSample));
+  }
   return left ? static_cast<int>(left->count()) : -1;
 }
 
@@ -157,6 +171,17 @@ void MachineSupervisor::take_denied_call() {
   }
   kill(fmt::format("the machine process was killed: it tried {}, which its sandbox does not allow",
                    sandbox::call_name(call->data.arch, call->data.nr)));
+}
+
+// Limits of a process count what is reserved as well, and windows on the guest's memory reserve hundreds of
+// gigabytes.
+void MachineSupervisor::look_at_memory() {
+  const Time time = steady_clock::now();
+  if (!usage_ || time < next_sample_) return;
+  next_sample_ = time + kSample;
+  if (sandbox::private_memory(usage_) <= *machine_.most_memory) return;
+  kill(fmt::format("the machine process was killed: beside its guest's memory it holds more than {} MiB",
+                   *machine_.most_memory >> 20));
 }
 
 void MachineSupervisor::kill(std::string why) {

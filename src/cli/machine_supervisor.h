@@ -22,6 +22,8 @@ class MachineSupervisor {
   /// A second request after this time kills at once. One that comes sooner is the same: a shell's `timeout`
   /// signals the process and its group.
   static constexpr std::chrono::seconds kSecondThought{1};
+  /// How often the machine's memory is looked at.
+  static constexpr std::chrono::milliseconds kSample{100};
 
   /// `signals`: of take_supervisor_signals(). What is borrowed must outlive the supervisor.
   MachineSupervisor(MachineProcess machine, const Descriptor& signals, GrantedFiles& files);
@@ -48,6 +50,7 @@ class MachineSupervisor {
   void take_packet();
   void answer(const std::string& path, machine::FileContents contents);
   void take_denied_call();
+  void look_at_memory();
   void kill(std::string why);
   void reap();
 
@@ -55,6 +58,8 @@ class MachineSupervisor {
   const Descriptor& signals_;
   GrantedFiles& files_;
   Descriptor listener_;
+  Descriptor usage_;  // /proc/PID/status of the machine
+  Time next_sample_;
   capability::RateLimit requests_;
   bool ready_ = false;
   bool silent_ = false;  // it has closed its end of the channel

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -91,6 +92,22 @@ TreeUsage measure_descendants(pid_t root) {
     waiting.insert(waiting.end(), children.begin(), children.end());
   }
   return usage;
+}
+
+uint64_t private_memory(const Descriptor& status) {
+  char text[4096];
+  const ssize_t size = ::pread(status.get(), text, sizeof text, 0);
+  const std::string_view all(text, size > 0 ? static_cast<size_t>(size) : 0);
+  uint64_t kibibytes = 0;
+  for (const std::string_view name : {"\nRssAnon:", "\nVmSwap:", "\nVmPTE:"}) {
+    size_t at = all.find(name);
+    if (at == std::string_view::npos) continue;
+    at = std::min(all.find_first_not_of(" \t", at + name.size()), all.size());
+    uint64_t value = 0;
+    std::from_chars(all.data() + at, all.data() + all.size(), value);
+    kibibytes += value;
+  }
+  return kibibytes * 1024;
 }
 
 uint64_t count_tasks(uid_t user) {

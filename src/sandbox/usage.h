@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "base/descriptor.h"
+
 namespace vitrine::sandbox {
 
 struct TreeUsage {
@@ -17,6 +19,10 @@ struct TreeUsage {
 
 /// Of the descendants of `root`, without it.
 [[nodiscard]] TreeUsage measure_descendants(pid_t root);
+
+/// What a process holds that is in no file of anybody's: bytes of anonymous memory, resident or swapped out,
+/// and of its page tables. `status`: /proc/PID/status, open (proc_pid_status(5)); 0: the process has ended.
+[[nodiscard]] uint64_t private_memory(const Descriptor& status);
 
 /// Processes and threads of a user, as RLIMIT_NPROC counts them.
 [[nodiscard]] uint64_t count_tasks(uid_t user);

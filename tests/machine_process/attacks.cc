@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -187,7 +188,52 @@ struct Row {
   const char* name;
   int (*run)(std::span<char*> words);
 };
+// MEBIBYTES SECONDS: memory of its own, held so long.
+int memory_bomb(std::span<char*> words) {
+  const size_t size = std::strtoull(words[0], nullptr, 10) << 20;
+  void* memory =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) return result(false, "mmap");
+  const timespec time{std::strtol(words[1], nullptr, 10), 0};
+  ::nanosleep(&time, nullptr);
+  return kWorked;
+}
+
+// MEBIBYTES SECONDS: page tables, by touching one page in two mebibytes of a mapping that is none of its own.
+int page_table_bomb(std::span<char*> words) {
+  constexpr size_t kTable = 2 << 20;  // What a page table of 4096 bytes maps.
+  const size_t tables = std::strtoull(words[0], nullptr, 10) << 8;
+  const auto* memory = static_cast<const volatile char*>(
+      ::mmap(nullptr, tables * kTable, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  if (memory == MAP_FAILED) return result(false, "mmap");
+  (void)::madvise(const_cast<char*>(memory), tables * kTable, MADV_NOHUGEPAGE);
+  for (size_t i = 0; i < tables; ++i) (void)memory[i * kTable];
+  const timespec time{std::strtol(words[1], nullptr, 10), 0};
+  ::nanosleep(&time, nullptr);
+  return kWorked;
+}
+
+// Memory files that the machine holds are made larger; with a word, one of its own.
+int grow_memory(std::span<char*> words) {
+  constexpr off_t kMore = 8 << 20;
+  const int own = words.empty() ? -1 : ::memfd_create("own", MFD_CLOEXEC);
+  bool found = false;
+  for (int number = 3; number < 4096; ++number) {
+    struct stat status {};
+    if (!is_open(number, status) || !S_ISREG(status.st_mode) || status.st_nlink != 0) continue;
+    if (own >= 0 && number != own) continue;
+    found = true;
+    if (::ftruncate(number, status.st_size + kMore) == 0) return kWorked;
+    if (::fallocate(number, 0, status.st_size, kMore) == 0) return kWorked;
+    if (::pwrite(number, "x", 1, status.st_size + kMore) == 1) return kWorked;
+  }
+  return found ? result(false, "ftruncate, fallocate and pwrite") : kAbsent;
+}
+
 constexpr Row kAttacks[] = {
+    {"memory-bomb", memory_bomb},
+    {"page-table-bomb", page_table_bomb},
+    {"grow-memory", grow_memory},
     {"smuggle-out", smuggle_out},
     {"smuggle-in", smuggle_in},
     {"take-channel", take_the_channel},

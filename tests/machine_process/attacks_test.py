@@ -199,6 +199,31 @@ class Attacks(SharedAttacks, harness.TestCase):
     def test_shared_memory(self):
         self.assert_stopped("shared-memory", lambda user: [8], call="mmap")
 
+    def bomb(self, name, size):
+        for user in harness.users():
+            status, text = self.machine(name, size, 0, user=user, sandbox="off")
+            self.assertEqual(status, 0, f"with --sandbox=off {name} must succeed: {text}")
+            for host in HOSTS:
+                with self.subTest(name=name, user=user, host=host):
+                    # Longer than a supervisor can need to look.
+                    status, text = self.machine(name, size, harness.TIMEOUT // 2, user=user, host=HOSTS[host])
+                    self.assertEqual(status, KILLED, text)
+                    self.assertIn("beside its guest's memory it holds more than", text)
+
+    # The bound is 1 GiB and twice the guest's memory.
+
+    def test_memory_bomb(self):
+        self.bomb("memory-bomb", 1200)
+
+    def test_page_table_bomb(self):
+        self.bomb("page-table-bomb", 1200)
+
+    def test_memory_files_that_grow(self):
+        for user in harness.users():
+            status, text = self.machine("grow-memory", "own", user=user, sandbox="off")
+            self.assertEqual(status, 0, text)
+        self.assert_stopped("grow-memory", control=False)
+
     # Terminals
 
     def test_type_into_the_terminal(self):

@@ -253,6 +253,7 @@ class Life(harness.TestCase):
         text = self.ask(peer, "info sandbox")
         self.assertRegex(text, "seccomp-filter +yes")
         self.assertRegex(text, "no-new-privileges +yes")
+        self.assertRegex(text, r"memory-bound +yes .*\(1056 MiB\)")
         for row in re.findall(r"(?m)^[a-z-]+ +no .*$", text):
             self.assertIn("(", row, "a reason")
         _, peer = self.monitor("--sandbox=off")
