@@ -43,6 +43,10 @@ def main():
     sys.exit(0 if result.wasSuccessful() else 1)
 
 
+# Set by no_user_namespaces.py.
+NO_USER_NAMESPACES = "VITRINE_NO_USER_NAMESPACES" in os.environ
+
+
 def users():
     """Who runs the boxes: root and a user if we are root, else ourselves."""
     return [0, NOBODY] if os.geteuid() == 0 else [os.geteuid()]
@@ -96,6 +100,15 @@ class TestCase(unittest.TestCase):
         found = json.loads(report.read_text())
         found.update(status=status, text=output)
         return found
+
+    def is_refused(self, user, host, box_options=()):
+        """Where nobody can make a user namespace a user's box rests on Landlock: without, it must not be started, and
+        neither may one that needs a namespace."""
+        if not NO_USER_NAMESPACES or user == 0 or not (host == "no landlock" or "loopback" in box_options):
+            return False
+        report = self.box(box_options, "open", self.secret, user=user, host=HOSTS[host])
+        self.assertEqual((report["verdict"], report["status"]), ("internal error", 1), report)
+        return True
 
     def victim(self, user):
         """A process of the same user that it is no harm to end."""

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,6 +51,14 @@ int channel() {
   return -1;
 }
 
+/// The channel; with a word, where there is none: a socket of its own at such a place.
+int channel_or_own(std::span<char*> words) {
+  if (words.empty()) return channel();
+  constexpr int kPlace = 1000;
+  int ends[2];
+  return ::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0 ? ::fcntl(ends[0], F_DUPFD_CLOEXEC, kPlace) : -1;
+}
+
 /// The nth connection of a serial port, from the lowest number on.
 int connection() {
   const int last = channel();
@@ -79,15 +88,15 @@ int smuggle_in(std::span<char*>) {
 }
 
 // To have another socket under the number over which descriptors may travel.
-int take_the_channel(std::span<char*>) {
-  const int socket = channel();
+int take_the_channel(std::span<char*> words) {
+  const int socket = channel_or_own(words);
   if (socket < 0) return kAbsent;
   return result(::close(socket) == 0, "close");
 }
 
 // The kernel looks at 32 bits of the number.
-int take_the_channel_by_a_long_number(std::span<char*>) {
-  const int socket = channel();
+int take_the_channel_by_a_long_number(std::span<char*> words) {
+  const int socket = channel_or_own(words);
   if (socket < 0) return kAbsent;
   return result(::syscall(SYS_close, uint64_t{1} << 32 | static_cast<unsigned>(socket)) == 0, "close");
 }
@@ -230,7 +239,18 @@ int grow_memory(std::span<char*> words) {
   return found ? result(false, "ftruncate, fallocate and pwrite") : kAbsent;
 }
 
+// ATTACK [ARGUMENT…]: in a child, which has one thread where a machine has several.
+int in_child(std::span<char*> words) {
+  const pid_t pid = ::fork();
+  if (pid < 0) return result(false, "fork");
+  if (pid == 0) ::_exit(attack(words));
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : kNoSuch;
+}
+
 constexpr Row kAttacks[] = {
+    {"in-child", in_child},
     {"memory-bomb", memory_bomb},
     {"page-table-bomb", page_table_bomb},
     {"grow-memory", grow_memory},
