@@ -1,5 +1,5 @@
-// Waiting for a word of another process that may never come, without blaming it for what the host does: who was
-// stopped (SIGSTOP, a paused virtual machine) or got no processor has not waited meanwhile.
+// Waiting for a word of another process that may never come, without blaming it for what the host does: who
+// was stopped (SIGSTOP, a paused virtual machine) or got no processor has not waited meanwhile.
 #pragma once
 
 #include <chrono>
