@@ -100,7 +100,7 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
   const bool bmi2 = __builtin_cpu_supports("bmi2") != 0;
   Emitter out(cache_->memory().writable(0), 4096);
   glue_ = make_glue(out, {.bmi2 = bmi2, .avx = host_has_avx(), .xgetbv1 = host_tells_use()});
-  cache_->keep_below((glue_.end + 63) & ~63u);
+  cache_->keep_below(glue_.end);
   translator_ = std::make_unique<Translator>(model, *cache_, glue_,
                                              TranslatorOptions{.privileged = options.privileged,
                                                                .bmi2 = bmi2,

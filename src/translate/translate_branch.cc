@@ -41,12 +41,8 @@ Verdict call(UnitBuilder& builder) {
   if (!direct && !load_target(builder)) return Verdict::Declined;
   builder.out().store_immediate(builder.stack(-4), builder.next_eip());
   builder.move_stack_pointer(-4);
-  if (direct && !builder.counting()) {
-    builder.settle_for_call();
-    builder.call(builder.out().call(), target_of(builder));
-    builder.return_from_call();
-  } else if (direct) {
-    builder.branch(builder.out().call(), target_of(builder));
+  if (direct) {
+    builder.call_direct(target_of(builder));
   } else {
     builder.settle_stack_pointer();
     builder.call_indirect();

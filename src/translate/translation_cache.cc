@@ -52,7 +52,7 @@ UnitIndex TranslationCache::add_unit(Unit unit) {
   if (unit.called != 0) owner.called[unit.first_byte] = unit.called;
   owner.units.push_back(index);
   if (unit.tail_page != nullptr) unit.tail_page->tails.push_back(index);
-  next_ = (unit.end + kUnitAlignment - 1) & ~(kUnitAlignment - 1);
+  next_ = unit_behind(unit.end);
   ++counters_.units;
   counters_.instructions += unit.boundaries.size();
   units_.push_back(std::move(unit));

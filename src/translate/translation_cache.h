@@ -157,7 +157,7 @@ class TranslationCache {
 
   [[nodiscard]] const CodeMemory& memory() const { return memory_; }
   /// Glue comes first; what is below this offset survives flush().
-  void keep_below(uint32_t offset) { floor_ = next_ = offset; }
+  void keep_below(uint32_t offset) { floor_ = next_ = unit_behind(offset); }
 
   [[nodiscard]] CodePage* find_page(const PageKey& key) const;
   CodePage& add_page(const PageKey& key);
@@ -167,9 +167,12 @@ class TranslationCache {
   /// Room for one more unit (kMaximumUnit bytes); false: flush() first.
   [[nodiscard]] bool has_room() const { return next_ + kMaximumUnit <= memory_.size(); }
   static constexpr uint32_t kMaximumUnit = 64 << 10;
-  /// Where units begin: with a line of the host's caches, on which its decoded instructions are kept, too.
-  /// The innermost functions begin with a unit, and lost up to a tenth elsewhere.
-  static constexpr uint32_t kUnitAlignment = 64;
+  /// Where the next unit begins: with a line of the host's caches, on which its decoded instructions are
+  /// kept, too. The innermost functions begin with a unit, and lost up to a tenth elsewhere.
+  [[nodiscard]] static constexpr uint32_t unit_behind(uint32_t end) {
+    constexpr uint32_t kLine = 64;
+    return (end + kLine - 1) & ~(kLine - 1);
+  }
   [[nodiscard]] uint32_t next() const { return next_; }
   /// Takes over a unit that was written at next().
   UnitIndex add_unit(Unit unit);

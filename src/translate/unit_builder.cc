@@ -20,6 +20,8 @@ constexpr size_t kMaximumInstructions = 128;
 constexpr uint32_t kAhead = 256;
 
 constexpr int32_t kAddressSize = 4;  // what CALL pushes
+// ESP, where r15 is as a direct CALL leaves it.
+constexpr HostMemory kBelowCaller{.base = kGuestStack, .displacement = -kAddressSize};
 
 // How far ESP may be from r15, in bytes.
 constexpr int32_t kMostPending = 400;
@@ -96,13 +98,6 @@ void UnitBuilder::settle_stack_pointer() {
   }
   pending_ = 0;
   touched_ = false;
-}
-
-// CALL has stored at ESP.
-void UnitBuilder::settle_for_call() {
-  if (pending_ == -kAddressSize) return;
-  out_.load_address_wide(kGuestStack, {.base = kGuestStack, .displacement = pending_ + kAddressSize});
-  pending_ = -kAddressSize;
 }
 
 // A load of ESP that is not of EBP, as at the end of a function: no CALL that went before is returned from
@@ -201,7 +196,7 @@ bool UnitBuilder::leads_beyond(uint32_t eip) const {
 bool UnitBuilder::finds_targets(std::vector<uint32_t>& targets) const {
   const size_t known = targets.size();
   for (const Branch& branch : branches_) {
-    if (!in_page(branch.target) || (called_ && branch.call && leads_to_start(branch))) continue;
+    if (!in_page(branch.target) || (called_ && calls_start(branch))) continue;
     const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
     const auto boundary = std::ranges::find(boundaries_, offset, &Boundary::guest);
     if (boundary != boundaries_.end() && !boundary->is_entry()) targets.push_back(branch.target);
@@ -322,13 +317,21 @@ void UnitBuilder::branch(size_t distance, uint32_t target) {
   branches_.push_back({distance, target, false});
 }
 
-void UnitBuilder::call(size_t distance, uint32_t target) {
-  branches_.push_back({distance, target, true});
+void UnitBuilder::call_direct(uint32_t target) {
+  const bool deferred = !counting();
+  const int32_t by = deferred ? pending_ + kAddressSize : 0;
+  if (by != 0) out_.load_address_wide(kGuestStack, {.base = kGuestStack, .displacement = by});
+  branches_.push_back({out_.call(), target, deferred});
+  forget_pending();
+}
+
+// Makes a jump or call whose distance lies at `distance` go to an offset of code memory.
+void UnitBuilder::lead(size_t distance, uint32_t cache_offset) {
+  out_.patch_dword(distance, cache_offset - (start_ + static_cast<uint32_t>(distance)) - 4);
 }
 
 void UnitBuilder::jump_to(uint32_t cache_offset) {
-  const size_t distance = out_.jump();
-  out_.patch_dword(distance, cache_offset - (start_ + static_cast<uint32_t>(distance)) - 4);
+  lead(out_.jump(), cache_offset);
 }
 
 void UnitBuilder::jump_indirect() {
@@ -341,8 +344,7 @@ void UnitBuilder::jump_indirect() {
 
 void UnitBuilder::call_indirect() {
   if (by_table()) return emit_table_call(out_, start_);
-  const size_t distance = out_.call();
-  out_.patch_dword(distance, glue_.indirect - (start_ + static_cast<uint32_t>(distance)) - 4);
+  lead(out_.call(), glue_.indirect);
 }
 
 void UnitBuilder::decline() {
@@ -399,28 +401,19 @@ void UnitBuilder::load_page_number(uint32_t virtual_page) {
   out_.load(kRcx, {.base = kR10, .displacement = static_cast<int32_t>(virtual_page << 2)});
 }
 
-// From r15 as CALL leaves it to ESP.
-void UnitBuilder::move_stack_pointer_down() {
-  out_.load_address_wide(kGuestStack, {.base = kGuestStack, .displacement = -kAddressSize});
-}
-
 void UnitBuilder::emit_stub(const Branch& branch, uint32_t check) {
-  Site site{.distance = start_ + static_cast<uint32_t>(branch.distance),
-            .stub = at(),
-            .target = branch.target,
-            .check = check};
+  size_t distance = branch.distance;
+  Site site{.target = branch.target, .check = check};
   if (branch.call) {
-    site.call = site.distance;
+    site.call = start_ + static_cast<uint32_t>(branch.distance);
     site.settle = at();
     out_.bind(branch.distance);
-    move_stack_pointer_down();
-    const size_t distance = out_.jump();
-    site.distance = start_ + static_cast<uint32_t>(distance);
-    site.stub = at();
-    out_.bind(distance);
-  } else {
-    out_.bind(branch.distance);
+    out_.load_address_wide(kGuestStack, kBelowCaller);
+    distance = out_.jump();
   }
+  site.distance = start_ + static_cast<uint32_t>(distance);
+  site.stub = at();
+  out_.bind(distance);
   const SiteIndex index = cache_.add_site(site);
   out_.move_immediate(kR8, branch.target);
   out_.move_immediate(kR11, index);
@@ -428,26 +421,22 @@ void UnitBuilder::emit_stub(const Branch& branch, uint32_t check) {
   if (check == 0 && has(branch.target)) to_link_.push_back(index);
 }
 
-bool UnitBuilder::leads_to_start(const Branch& branch) const {
-  return (branch.target & kPageMask) == boundaries_.front().guest && in_page(branch.target);
+bool UnitBuilder::calls_start(const Branch& branch) const {
+  return branch.call && in_page(branch.target) && (branch.target & kPageMask) == boundaries_.front().guest;
 }
 
 bool UnitBuilder::is_recursive() const {
-  return std::ranges::any_of(branches_,
-                             [&](const Branch& branch) { return branch.call && leads_to_start(branch); });
+  return std::ranges::any_of(branches_, [&](const Branch& branch) { return calls_start(branch); });
 }
 
 void UnitBuilder::resolve_here(const Branch& branch) {
-  const auto lead = [&](size_t distance, uint32_t to) {
-    out_.patch_dword(distance, to - (start_ + static_cast<uint32_t>(distance)) - 4);
-  };
-  if (called_ && branch.call && leads_to_start(branch)) return lead(branch.distance, start_);
+  if (called_ && calls_start(branch)) return lead(branch.distance, start_);
   const auto offset = static_cast<uint16_t>(branch.target & kPageMask);
   const auto entry = std::ranges::find(boundaries_, offset, &Boundary::guest);
   if (entry == boundaries_.end() || !entry->is_entry()) return emit_stub(branch, 0);
   if (!branch.call) return lead(branch.distance, entry->host);
   out_.bind(branch.distance);
-  move_stack_pointer_down();
+  out_.load_address_wide(kGuestStack, kBelowCaller);
   jump_to(entry->host);
 }
 

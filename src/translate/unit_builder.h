@@ -92,9 +92,6 @@ class UnitBuilder {
   /// add what is pending (Boundary::pending).
   void move_stack_pointer(int32_t by);
   void settle_stack_pointer();
-  /// Before the host's CALL and behind it: r15 as at Unit::called, and as RET leaves it.
-  void settle_for_call();
-  void return_from_call() { pending_ = 0; }
   /// The present instruction, nothing of which has been emitted, needs r15 as it should be after all.
   void settle_before_instruction();
   /// ESP has been written as a whole: nothing is pending.
@@ -128,8 +125,9 @@ class UnitBuilder {
 
   /// A jump, call or conditional jump whose distance lies at `distance` goes to a guest address.
   void branch(size_t distance, uint32_t target);
-  /// The same behind settle_for_call().
-  void call(size_t distance, uint32_t target);
+  /// CALL of a guest address, when the return address has been stored at ESP. Leaves it to what is called to
+  /// move r15 (Unit::called); nothing is pending behind it.
+  void call_direct(uint32_t target);
   /// To the guest address in r8d.
   void jump_indirect();
   void call_indirect();
@@ -184,9 +182,9 @@ class UnitBuilder {
   void count_instruction(bool in_shadow);
   void resolve(const Branch& branch);
   void resolve_here(const Branch& branch);
-  [[nodiscard]] bool leads_to_start(const Branch& branch) const;
+  [[nodiscard]] bool calls_start(const Branch& branch) const;
   void emit_stub(const Branch& branch, uint32_t check);
-  void move_stack_pointer_down();
+  void lead(size_t distance, uint32_t cache_offset);
   void emit_entry(const Boundary& boundary);
   [[nodiscard]] DeclineIndex decline_index();
   void emit_decline(uint32_t eip, DeclineIndex index);

@@ -104,9 +104,6 @@ bool may_be_written(int64_t field, unsigned size) {
 constexpr int64_t kReach = 64 << 10, kRelease = 0xffff + 4;
 static_assert(2 * kReach + kRelease < int64_t{paging::ShadowWindow::kGuard});
 
-/// Of what Translator::add_entry() makes, which may lead to where something is pending.
-constexpr size_t kEntryInstructions = 3;
-
 class Verifier {
  public:
   explicit Verifier(const translate::Engine& engine) : cache_(engine.cache()) {
@@ -124,11 +121,11 @@ class Verifier {
  private:
   // The first comes behind the glue.
   void collect() {
-    constexpr uint32_t kStep = translate::TranslationCache::kUnitAlignment;
+    using translate::TranslationCache;
     for (uint32_t at = 0; at < cache_.used();) {
       const Unit* unit = cache_.unit_at(at);
       if (unit == nullptr) {
-        at += kStep;
+        at = TranslationCache::unit_behind(at + 1);
         continue;
       }
       if (units_.empty()) floor_ = unit->begin;
@@ -138,7 +135,7 @@ class Verifier {
       for (const auto& entry : unit->entries) boundaries_.insert(entry.host);
       if (unit->called != 0) boundaries_.insert(unit->called);
       for (const auto& boundary : unit->boundaries) all_boundaries_.insert(boundary.host);
-      at = (unit->end + kStep - 1) & ~(kStep - 1);
+      at = TranslationCache::unit_behind(unit->end);
     }
   }
 
@@ -159,6 +156,7 @@ class Verifier {
   void verify(const Unit& unit) {
     code_.clear();
     called_ = unit.called;
+    is_entry_ = unit.boundaries.empty();
     std::set<uint32_t> starts;
     for (uint32_t at = unit.begin; at < unit.end;) {
       Decoded d;
@@ -222,7 +220,7 @@ class Verifier {
         d.i.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR)
       return complain("indirect or far", d);
     const auto to = static_cast<uint32_t>(d.end() + static_cast<uint32_t>(target.imm.value.s));
-    const bool entry = code_.size() == kEntryInstructions && all_boundaries_.contains(to);
+    const bool entry = is_entry_ && all_boundaries_.contains(to);
     const bool there = starts.contains(to) || boundaries_.contains(to) || to < floor_ || entry;
     if (!there) complain("branch to nowhere", d);
   }
@@ -512,7 +510,8 @@ class Verifier {
   uint32_t floor_ = 0;
   std::set<uint32_t> boundaries_;  // that are entries
   std::set<uint32_t> all_boundaries_;
-  uint32_t called_ = 0;  // Unit::called
+  uint32_t called_ = 0;    // Unit::called
+  bool is_entry_ = false;  // made by Translator::add_entry(): may lead to where something is pending
   std::vector<Decoded> code_;
   std::map<std::string, std::string> found_;
 };
