@@ -20,8 +20,11 @@ namespace {
 // Most instructions in one slice: some 100 µs, so that timers and the outside are not kept waiting.
 constexpr uint64_t kSliceLimit = 50'000;
 constexpr uint64_t kPollInterval = kSliceLimit / 2;
-// Longest slice of a native engine, which counts no instructions.
+// Longest slices of a native engine, which counts no instructions: while the outside world speaks, and when
+// it has been silent for so long. Each end costs a timer of the host's, 30 µs in some virtual machines.
 constexpr Nanoseconds kNativeSlice = kNanosecondsPerMillisecond;
+constexpr Nanoseconds kQuietSlice = 4 * kNanosecondsPerMillisecond;
+constexpr Nanoseconds kQuietAfter = 20 * kNanosecondsPerMillisecond;
 // Fewest: a deadline that is nearer than this is met a little late rather than with many tiny slices.
 constexpr uint64_t kSliceMinimum = 200;
 // A guest that triple-faults again and again must not flood the user's terminal.
@@ -222,15 +225,18 @@ void Machine::turn() {
   }
   turn_time_ = clock_->now();
   clock_->run_due_timers();
-  const uint64_t progress = this->progress();
-  if (progress - polled_at_ >= kPollInterval) {
-    polled_at_ = progress;
-    loop_->poll_now();
+  if (progress() - polled_at_ >= kPollInterval) {
+    look_outside(Nanoseconds{0});
     return;  // Anything may have changed.
   }
   // Once between two slices: a guest whose timers never end comes to run as well.
   stood_still_ = !stood_still_ && !pc_->processors().counting() && wait_briefly(kShortStand);
   if (!stood_still_) run_processors();
+}
+
+void Machine::look_outside(std::optional<Nanoseconds> timeout) {
+  polled_at_ = progress();
+  if (loop_->wait(timeout) != 0) heard_at_ = monotonic_time();
 }
 
 // What tells when to look outside: instructions, or, where nobody counts them, nanoseconds of the host.
@@ -258,10 +264,12 @@ void Machine::run_processors() {
 }
 
 Nanoseconds Machine::time_limit() const {
+  const bool quiet = monotonic_time() - heard_at_ >= kQuietAfter;
+  const Nanoseconds longest = quiet ? kQuietSlice : kNativeSlice;
   const auto deadline = clock_->next_deadline();
   const Nanoseconds now = clock_->now();
-  if (!deadline) return kNativeSlice;
-  return std::min(*deadline > now ? *deadline - now : 1, kNativeSlice);
+  if (!deadline) return longest;
+  return std::min(*deadline > now ? *deadline - now : 1, longest);
 }
 
 uint64_t Machine::slice_budget() const {
@@ -288,20 +296,16 @@ bool Machine::wait_briefly(Nanoseconds limit) const {
 
 void Machine::wait_idle() {
   if (wait_briefly(kShortWait)) return;
-  polled_at_ = progress();
   if (virtual_clock_ != nullptr) {
-    loop_->poll_now();
+    look_outside(Nanoseconds{0});
     if (end_status_ || state_ != RunState::Running || virtual_clock_->skip_to_deadline()) return;
-    if (!clock_->next_deadline()) loop_->wait(std::nullopt);
+    if (!clock_->next_deadline()) look_outside(std::nullopt);
     return;
   }
   const auto deadline = clock_->next_deadline();
-  if (!deadline) {
-    loop_->wait(std::nullopt);
-    return;
-  }
+  if (!deadline) return look_outside(std::nullopt);
   const Nanoseconds now = clock_->now();
-  loop_->wait(*deadline > now ? *deadline - now : 0);
+  look_outside(*deadline > now ? *deadline - now : 0);
 }
 
 void Machine::handle_exit(const Processors::Slice& slice) {

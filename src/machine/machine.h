@@ -109,6 +109,7 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   void stop_soon();
   void handle_exit(const Processors::Slice& slice);
   void wait_idle();
+  void look_outside(std::optional<Nanoseconds> timeout);
   [[nodiscard]] bool wait_briefly(Nanoseconds limit) const;
   [[nodiscard]] uint64_t progress() const;
   [[nodiscard]] Nanoseconds time_limit() const;
@@ -155,7 +156,8 @@ class Machine final : public MonitorTarget, public debug::DebugTarget {
   bool power_off_requested_ = false;
   std::optional<int> end_status_;
   Nanoseconds turn_time_ = 0;  // when timers were last served
-  uint64_t polled_at_ = 0;     // instructions executed at the last look outside
+  uint64_t polled_at_ = 0;     // progress() at the last look outside
+  Nanoseconds heard_at_ = 0;   // when something was last found there, by CLOCK_MONOTONIC
   uint64_t triple_faults_ = 0;
   std::string roms_;         // `info roms`
   std::string confinement_;  // `info sandbox`
