@@ -1,4 +1,4 @@
-// Keeps time for those who have none: a thread that looks at every ActivityCell some sixty times a second,
+// Keeps time for those who have none: a thread that looks at every ActivityCell some thirty times a second,
 // at irregular intervals, and books the time until it looks again to what it saw. So all times of one cell
 // add up to the time for which it has been watched, exactly; how they are divided is as good as the number of
 // samples. The same thread writes texts for whoever must not wait for a slow reader.
@@ -25,7 +25,7 @@ class ActivitySampler {
   using Times = std::array<Spent, kActivities>;
 
   /// Intervals are between half of it and one and a half.
-  static constexpr Nanoseconds kMeanInterval = 16'000'000;
+  static constexpr Nanoseconds kMeanInterval = 32'000'000;
 
   ActivitySampler() = default;
   /// Writes what is still to be written.
