@@ -118,6 +118,10 @@ class Images:
             shutil.copyfileobj(source, target)
         return str(self.folder / "gnumach")
 
+    def installer(self):
+        """Debian's installer: the kernel and its initrd."""
+        return self._fetched("installer-vmlinuz", "--installer"), self._fetched("installer-initrd.gz", "--installer")
+
     # What is made here.
 
     def syslinux_floppy(self):

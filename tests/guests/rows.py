@@ -198,6 +198,16 @@ def linux_pae(session):
     return "/init with PAE paging"
 
 
+def installer(session):
+    kernel, initrd = session.images.installer()
+    machine = session.start("-m", "512", *SERIAL, "-no-reboot", "-kernel", kernel, "-initrd", initrd, "-append", "console=ttyS0 panic=-1")
+    machine.expect(r"Select a language")
+    machine.expect(r"activates buttons")
+    machine.type("\r")
+    machine.expect(r"Select your location")
+    return "its first two questions"
+
+
 def linux_disk(session):
     name = "ext2-qemu.img" if session.is_qemu else "ext2.img"
     image, digest = session.images.ext2_disk(name)
@@ -413,6 +423,7 @@ ROWS = [
     Row("9", "isolinux", "isolinux CD with Debian's kernel", isolinux_cdrom),
     Row("10", "linux-pae", "Debian's PAE kernel", linux_pae),
     Row("11", "memtest", "memtest86+, 8 MB", memtest),
+    Row("12", "installer", "Debian's installer, from the network's initrd", installer),
     Row("p1", "pane-memory", "teaching kernel, disk in memory", pane_memory, quick=True),
     Row("p2", "pane-ide", "teaching kernel, IDE disk", pane_ide, quick=True),
     Row("p3", "pane-smp", "teaching kernel, two processors", pane_two_processors, quick=True),
