@@ -1,8 +1,9 @@
 #include "cli/token_argument.h"
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iostream>
+#include <memory>
 #include <utility>
 
 #include "capability/token_client.h"
@@ -16,19 +17,24 @@ using capability::Token;
 
 constexpr std::string_view kPrefix = "token:";
 
+/// By C's streams: those of C++ make locales before main(), in each start of `vitrine-box`.
+std::string read_line(std::FILE* stream) {
+  std::string line;
+  for (int character; (character = std::getc(stream)) != EOF && character != '\n';)
+    line.push_back(static_cast<char>(character));
+  return line;
+}
+
 }  // namespace
 
 Result<Token> read_token(std::string_view argument) {
-  std::string line;
-  if (argument == "-") {
-    std::getline(std::cin, line);
-    return Token::parse(line);
-  }
+  if (argument == "-") return Token::parse(read_line(stdin));
   if (!argument.starts_with('@')) return Token::parse(argument);
   const std::string path(argument.substr(1));
-  std::ifstream file(path);
-  if (!std::getline(file, line)) return std::unexpected(error_from_errno("cannot read a token from", path));
-  return Token::parse(line);
+  const std::unique_ptr<std::FILE, decltype([](std::FILE* file) { std::fclose(file); })> file(
+      std::fopen(path.c_str(), "re"));
+  if (!file) return std::unexpected(error_from_errno("cannot read a token from", path));
+  return Token::parse(read_line(file.get()));
 }
 
 Result<std::string> token_socket(const std::string& given) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The command line of `vitrine box` as a user meets it."""
 import json
+import shutil
 import subprocess
 
 import harness
@@ -35,6 +36,16 @@ class Command(harness.TestCase):
             status, text = self.vitrine_box(*words)
             self.assertEqual(status, 1, text)
             self.assertIn(message, text)
+
+    def test_the_box_needs_no_other_program(self):
+        # A copy stands alone in its directory: what is not the box cannot be there, and says where it belongs.
+        alone = self.vitrine.with_name("vitrine")
+        if alone != self.vitrine:
+            shutil.copy(self.vitrine, alone)
+        status, text = self.finish([alone, "doctor"], harness.users()[-1])
+        self.assertEqual(status, 1, text)
+        self.assertIn(f"{self.directory}/vitrine-system-i386", text)
+        self.assertEqual(self.finish([alone, "box", "--", "/bin/echo", "hi"], harness.users()[-1]), (0, "hi\n"))
 
     def test_exit_statuses(self):
         for words, status, message in ((["false"], 3, "runtime error (status 1)"),

@@ -58,13 +58,13 @@ class TestCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.directory.chmod(0o777)
         # The user that we become may not be able to reach the build directory.
-        self.vitrine = self.directory / "vitrine"
+        self.vitrine = self.directory / pathlib.Path(options.program).name
         self.attack = self.directory / "attack"
         for source, target in ((options.program, self.vitrine), (options.attack, self.attack)):
             shutil.copy(source, target)
             target.chmod(0o755)
         # `vitrine-box` is the command by itself.
-        self.box_command = [self.vitrine] if pathlib.Path(options.program).name == "vitrine-box" else [self.vitrine, "box"]
+        self.box_command = [self.vitrine] if self.vitrine.name == "vitrine-box" else [self.vitrine, "box"]
         self.secrets = self.directory / "secrets"
         self.secrets.mkdir()
         self.secrets.chmod(0o777)

@@ -5,6 +5,7 @@ usage of each test: NAME_test.py --program VITRINE --attack MACHINE_ATTACK [unit
 Status 77: everything was skipped.
 """
 import pathlib
+import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "box"))
@@ -33,6 +34,9 @@ def engine_options(engine):
 class TestCase(box.TestCase):
     def setUp(self):
         super().setUp()
+        # `vitrine run` is the program beside it.
+        system = shutil.copy(pathlib.Path(options.program).with_name("vitrine-system-i386"), self.directory)
+        pathlib.Path(system).chmod(0o755)
         # A kernel that is never started: a multiboot header and nothing else.
         self.kernel = self.directory / "kernel"
         magic, flags = 0x1BADB002, 0x10000
