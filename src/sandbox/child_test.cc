@@ -1,6 +1,7 @@
 #include "sandbox/child.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <utility>
 
 namespace vitrine::sandbox {
 namespace {
@@ -70,6 +72,32 @@ TEST(Child, RunsAProgramAndSaysHowItEnded) {
     const auto wrong = run(Policy::compute_only(), {"false"}, without);
     ASSERT_TRUE(wrong) << wrong.error().message();
     EXPECT_EQ(wrong->outcome.status, 1);
+  }
+}
+
+TEST(Child, HasNamespacesOfItsOwn) {
+  constexpr std::pair<Mechanism, const char*> kOwn[] = {
+      {Mechanism::MountNamespace, "mnt"},   {Mechanism::PidNamespace, "pid"},
+      {Mechanism::NetworkNamespace, "net"}, {Mechanism::IpcNamespace, "ipc"},
+      {Mechanism::UtsNamespace, "uts"},     {Mechanism::CgroupNamespace, "cgroup"},
+      {Mechanism::TimeNamespace, "time"},
+  };
+  const HostFeatures host = HostFeatures::probe();
+  if (!host.has(Mechanism::ProcFileSystem)) GTEST_SKIP() << "no /proc of its own: it cannot be asked";
+  for (const auto& [mechanism, name] : kOwn) {
+    if (!host.has(mechanism)) continue;
+    const std::string path = fmt::format("/proc/self/ns/{}", name);
+    const std::string ours = std::filesystem::read_symlink(path).string();
+    const auto own = run(Policy::compute_only(), {"readlink", path});
+    ASSERT_TRUE(own) << own.error().message();
+    EXPECT_TRUE(own->output.starts_with(fmt::format("{}:[", name))) << own->output;
+    EXPECT_NE(own->output, ours + "\n");
+    // What the others see is what says that this can fail.
+    const auto shared = run(Policy::compute_only(), {"readlink", path}, {mechanism});
+    if (mechanism != Mechanism::MountNamespace && mechanism != Mechanism::PidNamespace) {
+      ASSERT_TRUE(shared) << shared.error().message();
+      EXPECT_EQ(shared->output, ours + "\n");
+    }
   }
 }
 

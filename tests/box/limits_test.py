@@ -3,12 +3,21 @@
 a box starts never outlives it."""
 import fcntl
 import os
+import pathlib
+import resource
 import signal
 import subprocess
 import time
 
 import harness
 from harness import HOSTS, REFUSED
+
+
+def owner(path):
+    try:
+        return path.stat().st_uid
+    except FileNotFoundError:
+        return None
 
 
 class Limits(harness.TestCase):
@@ -106,6 +115,56 @@ class Survivors(harness.TestCase):
                     self.assertEqual(report["verdict"], "OK", report)
                     # vitrine has ended: nobody is left, at once.
                     self.assertFalse(self.is_locked(path / "lock"))
+
+    def end_bare(self, process, lock):
+        """Whatever of a session without a box holds the lock."""
+        while self.is_locked(lock):
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            time.sleep(0.01)
+
+    def wait_for_lock(self, process, lock):
+        deadline = time.monotonic() + harness.TIMEOUT
+        while not (lock.exists() and self.is_locked(lock)):
+            self.assertLess(time.monotonic(), deadline)
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+
+    def test_processes_that_only_make_more_without_a_box(self):
+        # Root has no limit that would end it.
+        user = harness.users()[-1]
+        if user == 0:
+            self.skipTest("root alone is here, whom no limit on processes holds")
+        lock = self.lock_directory(user) / "lock"
+
+        def limit():
+            most = 20 + sum(1 for path in pathlib.Path("/proc").glob("[0-9]*/task/*") if owner(path) == user)
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+
+        process = self.start([self.attack, "churn", lock], user, preexec_fn=limit)
+        self.wait_for_lock(process, lock)
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text():
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        self.assertTrue(self.is_locked(lock), "with no box around them the others live on")
+        self.end_bare(process, lock)
+
+    def test_supervisor_killed_without_a_box(self):
+        for user in harness.users():
+            lock = self.lock_directory(user) / "lock"
+            process = self.start(["sh", "-c", '"$@"; exit $?', "sh", self.attack, "survive", lock, "wait"], user)
+            self.wait_for_lock(process, lock)
+            while not lock.read_text():
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+            self.assertTrue(self.is_locked(lock), "with no box around them they live on")
+            os.kill(int(lock.read_text()), signal.SIGKILL)
+            self.end_bare(process, lock)
 
     def test_processes_that_only_make_more(self):
         for user in harness.users():

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -105,14 +106,41 @@ int pause_for_ever() {
   for (;;) ::sched_yield();
 }
 
-int lie(std::span<char*>) {
-  if (!send_packet(channel(), "no packet of a machine's", -1, 0)) return result(false, "send");
-  return pause_for_ever();
+/// Sends to the supervisor, which ends what it does not believe. With a word, to somebody who believes: has
+/// it come as it was sent?
+int send_unasked(std::span<char*> words, std::string_view packet, int descriptor) {
+  if (words.empty()) {
+    if (!send_packet(channel(), packet, descriptor, 0)) return result(false, "send");
+    return pause_for_ever();
+  }
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return result(false, "socketpair");
+  if (!send_packet(ends[0], packet, descriptor, 0)) return result(false, "send");
+  std::array<char, cli::kLongestPacket> buffer{};
+  const Received received = receive_packet(ends[1], buffer, Attached::MayBeOne, 0);
+  return result(received.size == static_cast<ssize_t>(packet.size()) &&
+                    std::string_view(buffer.data(), packet.size()) == packet &&
+                    received.descriptor.valid() == (descriptor >= 0),
+                "receive");
 }
 
-int give_a_descriptor(std::span<char*>) {
-  if (!send_packet(channel(), encode(cli::MachineRequest{}), STDERR_FILENO, 0)) return result(false, "send");
-  return pause_for_ever();
+int lie(std::span<char*> words) {
+  return send_unasked(words, "no packet of a machine's", -1);
+}
+
+int give_a_descriptor(std::span<char*> words) {
+  return send_unasked(words, encode(cli::MachineRequest{}), STDERR_FILENO);
+}
+
+// As they were when the program began: the supervisor, whose number the machine process would know, and what
+// started that.
+const pid_t kSupervisor = ::getpid();
+const pid_t kStarter = ::getppid();
+
+// The supervisor; with a word, where there is none, what started this process. PTRACE_SEIZE does not stop it.
+int trace_supervisor(std::span<char*> words) {
+  const pid_t whom = words.empty() ? kSupervisor : kStarter;
+  return result(::ptrace(PTRACE_SEIZE, whom, nullptr, nullptr) == 0, "ptrace");
 }
 
 /// Asks for a file and writes to it.
@@ -127,11 +155,32 @@ int ask(std::span<char*> words) {
   return kRefused;
 }
 
-// Many requests whose answers nobody takes.
-int flood_of_requests(std::span<char*>) {
-  cli::MachineRequest request{cli::MachineRequest::Kind::CreateFile, machine::FileContents::Memory, "/etc/x"};
-  for (int i = 0; i < 1'000'000; ++i) (void)send_packet(channel(), encode(request), -1, 0);
-  return pause_for_ever();
+/// Somebody who reads everything and answers each with something long.
+[[noreturn]] void answer_everything(int socket) {
+  std::array<char, cli::kLongestPacket> buffer{};
+  while (receive_packet(socket, buffer, Attached::None, 0).size > 0)
+    (void)send_packet(socket, {buffer.data(), buffer.size()}, -1, MSG_DONTWAIT);
+  ::_exit(0);
+}
+
+// Many requests whose answers nobody takes. With a word, to somebody whom that does not disturb.
+int flood_of_requests(std::span<char*> words) {
+  const cli::MachineRequest request{cli::MachineRequest::Kind::CreateFile, machine::FileContents::Memory,
+                                    "/etc/x"};
+  int ends[2] = {words.empty() ? channel() : -1, -1};
+  if (!words.empty()) {
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+      return result(false, "socketpair");
+    if (::fork() == 0) {
+      ::close(ends[0]);
+      answer_everything(ends[1]);
+    }
+  }
+  const int count = words.empty() ? 1'000'000 : 20'000;
+  for (int i = 0; i < count; ++i) {
+    if (!send_packet(ends[0], encode(request), -1, 0) && !words.empty()) return result(false, "send");
+  }
+  return words.empty() ? pause_for_ever() : kWorked;
 }
 
 int flood_of_output(std::span<char*> words) {
@@ -263,6 +312,7 @@ constexpr Row kAttacks[] = {
     {"ask", ask},
     {"flood-requests", flood_of_requests},
     {"flood-output", flood_of_output},
+    {"ptrace-supervisor", trace_supervisor},
     {"write-code", write_own_code},
     {"crash", crash},
     {"thread", thread},
