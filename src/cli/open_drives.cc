@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +20,7 @@
 
 #include "cli/image_lock.h"
 #include "cli/token_argument.h"
+#include "machine/snapshot_overlay.h"
 
 namespace vitrine::cli {
 namespace {
@@ -76,14 +79,31 @@ Result<uint64_t> examine(const Descriptor& file, const std::string& name) {
             S_ISDIR(status.st_mode) ? "it is a directory" : "it is neither a file nor a block device"});
 }
 
-/// Unlinked and empty: on disk where TMPDIR points if that can be, else in memory.
-Result<Descriptor> create_overlay() {
+bool is_in_memory(const Descriptor& file) {
+  struct statfs system {};
+  return ::fstatfs(file.get(), &system) == 0 &&
+         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+}
+
+/// Sealed: whoever has the descriptor cannot make it hold more than `size` bytes.
+Result<Descriptor> create_memory_overlay(uint64_t size) {
+  Descriptor file(::memfd_create("vitrine-overlay", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file || ::ftruncate(file.get(), static_cast<off_t>(size)) != 0 ||
+      ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+    return std::unexpected(error_from_errno("cannot create a temporary file for -snapshot", ""));
+  return file;
+}
+
+/// Unlinked, without contents: on disk where TMPDIR points if that can be, else in memory. `size`: the
+/// image's.
+Result<Descriptor> create_overlay(uint64_t size) {
   const char* directory = std::getenv("TMPDIR");
   Descriptor file(
       ::open(directory != nullptr ? directory : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (!file) file.reset(::memfd_create("vitrine-overlay", MFD_CLOEXEC));
-  if (!file) return std::unexpected(error_from_errno("cannot create a temporary file for -snapshot", ""));
-  return file;
+  if (file && !is_in_memory(file)) return file;
+  // Whole clusters are written.
+  constexpr uint64_t kCluster = machine::SnapshotOverlay::kClusterSize;
+  return create_memory_overlay((size + kCluster - 1) / kCluster * kCluster);
 }
 
 std::string drive_id(const DriveOptions& drive) {
@@ -178,7 +198,7 @@ Result<DriveConfig> open_drive(DriveOptions drive, bool all_snapshots, std::vect
   }
   if (auto checked = check_size(drive, size, warnings); !checked) return std::unexpected(checked.error());
   if (auto locked = lock(drive, config, warnings); !locked) return std::unexpected(locked.error());
-  if (config.writes == Writes::ToOverlay) config.overlay = TRY(create_overlay());
+  if (config.writes == Writes::ToOverlay) config.overlay = TRY(create_overlay(size));
   return config;
 }
 

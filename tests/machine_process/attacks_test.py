@@ -243,6 +243,14 @@ class Attacks(SharedAttacks, harness.TestCase):
     def test_memory_files_that_grow(self):
         self.assert_stopped("grow-memory", control=["grow-memory", "own"])
 
+    def test_overlays_in_memory_that_grow(self):
+        image = self.directory / "disk.img"
+        image.write_bytes(bytes(1 << 20))
+        image.chmod(0o644)
+        for place in ("/no/such/directory", "/dev/shm"):
+            self.assert_stopped("grow-memory", control=["grow-memory", "own"], machine=["-hda", image, "-snapshot"],
+                                env={**os.environ, "TMPDIR": place})
+
     # Terminals
 
     def test_type_into_the_terminal(self):
