@@ -167,6 +167,15 @@ uint32_t ShadowBook::next_idle(uint32_t from, uint32_t end) const {
   return end;
 }
 
+uint32_t ShadowBook::mappings(uint32_t from, uint32_t end, uint32_t most) const {
+  uint32_t found = 0;
+  for (uint32_t page = next_used(from, end); page < end && found < most; page = next_used(page + 1, end)) {
+    ++found;
+    while (page + 1 < end && word(page).joins(word(page + 1))) ++page;
+  }
+  return found;
+}
+
 uint32_t ShadowBook::joints(uint32_t first, uint32_t count) const {
   const uint32_t end = first + count;  // the page after the range; the guards above and below count as Empty
   ShadowWord previous = first == 0 ? ShadowWord{} : word(first - 1);

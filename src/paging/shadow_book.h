@@ -130,6 +130,9 @@ class ShadowBook {
   /// or `end`.
   [[nodiscard]] uint32_t next_idle(uint32_t from, uint32_t end) const;
 
+  /// Host mappings that pages from `from` on and before `end` are in, the reservation's own left out; or
+  /// `most`, once there are so many.
+  [[nodiscard]] uint32_t mappings(uint32_t from, uint32_t end, uint32_t most) const;
   /// Places among first−1 … first+count where one host mapping ends and another begins.
   [[nodiscard]] uint32_t joints(uint32_t first, uint32_t count) const;
 

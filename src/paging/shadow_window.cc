@@ -13,6 +13,8 @@ namespace vitrine::paging {
 namespace {
 
 constexpr uint64_t kReserved = ShadowWindow::kSize + 2 * ShadowWindow::kGuard;
+// The host steps over every mapping in a range whose rights change, at some 0.2 µs; a call costs it 2 to 3.
+constexpr uint32_t kMostBetween = 12;
 constexpr int kReservation = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 int host_protection(ShadowState state) {
@@ -169,19 +171,30 @@ void ShadowWindow::drop(uint32_t first, uint32_t count) {
   tell_of_given(first, count);
   const uint32_t start = book_.next_live(first, end);
   if (start == end) return;
+  uint32_t piece = start;  // what one call of the host's is to drop begins here
   uint32_t last = start;
   for (uint32_t page = start; page < end; page = book_.next_live(last + 1, end)) {
+    if (page != start && book_.mappings(last + 1, page, kMostBetween + 1) > kMostBetween) {
+      if (!take_rights(piece, last)) return;
+      piece = page;
+    }
     last = page;
     while (last + 1 < end && book_.word(last + 1).live()) ++last;
-    // Piece by piece: what lies between is as it was, and there may be much of it.
+    // Run by run: what lies between is as it was, and there may be much of it.
     begin_change(page, last - page + 1);
     for (uint32_t i = page; i <= last; ++i) change(i, book_.word(i).with(ShadowState::Retained));
     end_change(page, last - page + 1);
   }
+  if (take_rights(piece, last)) relieve();
+}
+
+// Pages first…last; those among them that show nothing have no rights to lose. False: the host refused, and
+// the window is empty.
+bool ShadowWindow::take_rights(uint32_t first, uint32_t last) {
   ++context_.counters.drops;
-  // Pages between that show nothing have no rights to lose.
-  if (::mprotect(host(start), uint64_t{last - start + 1} << kPageShift, PROT_NONE) != 0) discard_all();
-  relieve();
+  if (::mprotect(host(first), uint64_t{last - first + 1} << kPageShift, PROT_NONE) == 0) return true;
+  discard_all();
+  return false;
 }
 
 // What was kept where nothing has been shown since: stacks and heaps of processes that have ended, each at an

@@ -107,6 +107,7 @@ class ShadowWindow {
   [[nodiscard]] uint8_t* host(uint32_t page) const { return base_.value + (uint64_t{page} << kPageShift); }
   void change(uint32_t page, ShadowWord word);
   void forget(uint32_t first, uint32_t count);
+  [[nodiscard]] bool take_rights(uint32_t first, uint32_t last);
   void discard_idle(uint32_t first, uint32_t end);
   void relieve();
   void tell(uint32_t first, uint32_t count);

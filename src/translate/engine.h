@@ -141,12 +141,19 @@ class Engine final : public cpu::NativeEngine,
 
  private:
   using CodeMap = Mapping;
+  /// A virtual page with targets. They take four bytes for each of the guest's: only lines that hold some are
+  /// ever cleared.
+  struct TargetedPage {
+    static constexpr uint32_t kLine = 64;  // bytes of the guest's
+    uint32_t page = 0;
+    uint64_t lines = 0;  // one bit each
+  };
   /// What is known of the code that a window shows, by mode.
   struct WindowCode {
     std::array<CodeMap, 3> maps;                    // by CodePrivilege: page ids by virtual page
     std::array<std::vector<uint32_t>, 3> used;      // virtual pages with an id
     std::array<Mapping, 3> targets;                 // code memory offsets by guest address; user modes
-    std::array<std::vector<uint32_t>, 3> targeted;  // virtual pages with targets
+    std::array<std::vector<TargetedPage>, 3> targeted;
   };
   struct ReturnStack {
     Mapping memory;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/check.h"
@@ -84,9 +85,12 @@ uint32_t* Engine::target_table(CodePrivilege mode) {
 
 void Engine::forget_targets(WindowCode& code, size_t mode, uint32_t first, uint64_t pages) {
   auto* const table = reinterpret_cast<uint32_t*>(code.targets[mode].data());
-  std::erase_if(code.targeted[mode], [&](uint32_t page) {
-    if (page - first >= pages) return false;
-    std::memset(table + (size_t{page} << kPageShift), 0, sizeof(uint32_t) << kPageShift);
+  std::erase_if(code.targeted[mode], [&](const TargetedPage& targeted) {
+    if (targeted.page - first >= pages) return false;
+    uint32_t* const start = table + (size_t{targeted.page} << kPageShift);
+    for (uint64_t lines = targeted.lines; lines != 0; lines &= lines - 1) {
+      std::fill_n(start + std::countr_zero(lines) * TargetedPage::kLine, TargetedPage::kLine, 0);
+    }
     return true;
   });
 }
@@ -259,7 +263,9 @@ void Engine::remember_jump(const Lookup& lookup, uint32_t eip, Leave reason) {
   if (targets != nullptr) {
     auto& targeted = window_code_now_->targeted[static_cast<size_t>(mode_)];
     const uint32_t page = eip >> kPageShift;
-    if (std::ranges::find(targeted, page) == targeted.end()) targeted.push_back(page);
+    auto known = std::ranges::find(targeted, page, &TargetedPage::page);
+    if (known == targeted.end()) known = targeted.insert(known, {.page = page});
+    known->lines |= uint64_t{1} << (eip & kPageMask) / TargetedPage::kLine;
     targets[eip] = cache_->memory().offset_of(reinterpret_cast<uint64_t>(lookup.code));
   }
   auto* const entries = reinterpret_cast<JumpEntry*>(jump_cache_.data());
