@@ -6,6 +6,7 @@ void report(const ShadowCounters& c, inspect::Section& section) {
   section.count("window_switches", "switches of window", c.window_switches);
   section.count("hidden_faults", "hidden page faults: filled", c.hidden_faults);
   section.count("fetches", "pages that code was looked up in", c.fetches);
+  section.count("code_prefetches", "… because code beside it was looked up", c.code_prefetches);
   section.count("prefetches", "fills before a fault asked for them", c.prefetches);
   section.count("true_faults", "true page faults: the guest's own", c.true_faults);
   section.count("emulated", "accesses to emulate: device, code, table", c.emulated);

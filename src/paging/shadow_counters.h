@@ -21,9 +21,10 @@ class ShadowListener {
 
 /// Monotonic counts of what costs.
 struct ShadowCounters {
-  uint64_t hidden_faults = 0;  ///< Calls of fill() that filled, for data.
-  uint64_t fetches = 0;        ///< … for code to be looked up, with or without a mapping.
-  uint64_t prefetches = 0;     ///< Fills before a fault asked for them.
+  uint64_t hidden_faults = 0;    ///< Calls of fill() that filled, for data.
+  uint64_t fetches = 0;          ///< … for code to be looked up, with or without a mapping.
+  uint64_t code_prefetches = 0;  ///< … for code that was known there, because some beside it was looked up.
+  uint64_t prefetches = 0;       ///< Fills before a fault asked for them.
   uint64_t true_faults = 0;
   uint64_t emulated = 0;
   uint64_t pages_filled = 0;

@@ -323,12 +323,29 @@ FillResult ShadowSpaces::fill(VirtualAddress address, AccessKind kind, Privilege
 }
 
 void ShadowSpaces::prefetch(VirtualAddress address, Privilege privilege) {
-  memory_.finish_writes();
-  const auto translation = walk(memory_, registers_, address, AccessKind::Read, privilege, Effects::None);
-  if (!translation || !translation->accessed) return;
-  if (registers_.enabled() && (translation->directory_entry & x86::kPageAccessed) == 0) return;
+  const auto translation = look_at_accessed(address, AccessKind::Read, privilege);
+  if (!translation) return;
   if (resolve(*translation, address, AccessKind::Read, privilege).outcome == FillOutcome::Filled)
     ++context_.counters.prefetches;
+}
+
+FillResult ShadowSpaces::prefetch_code(VirtualAddress address, Privilege privilege) {
+  if (!keeps()) return {};
+  const auto translation = look_at_accessed(address, AccessKind::Fetch, privilege);
+  if (!translation || !only_notes_fetches(*translation)) return {};
+  const FillResult result = resolve(*translation, address, AccessKind::Fetch, privilege);
+  if (result.outcome == FillOutcome::Filled) ++context_.counters.code_prefetches;
+  return result;
+}
+
+// A walk that changes nothing in the guest's tables and sees what a processor may use at any time.
+std::expected<Translation, WalkFault> ShadowSpaces::look_at_accessed(VirtualAddress address, AccessKind kind,
+                                                                     Privilege privilege) {
+  memory_.finish_writes();
+  auto translation = walk(memory_, registers_, address, kind, privilege, Effects::None);
+  if (!translation) return translation;
+  const bool by_directory = !registers_.enabled() || (translation->directory_entry & x86::kPageAccessed) != 0;
+  return translation->accessed && by_directory ? translation : std::unexpected(WalkFault{});
 }
 
 FillResult ShadowSpaces::resolve(const Translation& translation, VirtualAddress address, AccessKind kind,
@@ -351,10 +368,7 @@ FillResult ShadowSpaces::resolve(const Translation& translation, VirtualAddress 
   const bool write = target.may_write && translation.dirty && watches == 0;
   target.state = write ? ShadowState::ReadWrite : ShadowState::Read;
   if (kind == AccessKind::Write && !write) return {};
-  // Where tables are tracked they say when code that was looked up is there no more; a virtual TLB knows by
-  // what it shows.
-  const bool only_noted =
-      kind == AccessKind::Fetch && keeps() && registers_.enabled() && translation.page_size == kPageSize;
+  const bool only_noted = kind == AccessKind::Fetch && only_notes_fetches(translation);
   if (!(only_noted ? note_fetch(target, translation, privilege)
                    : show(target, translation, region, privilege)))
     return {};

@@ -87,6 +87,9 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   /// than that, if the guest's tables give the page and it has been accessed already. Else nothing.
   void prefetch(VirtualAddress address, Privilege privilege);
 
+  /// The same for looking code up, where nothing need be mapped for that: as fill() for a Fetch.
+  [[nodiscard]] FillResult prefetch_code(VirtualAddress address, Privilege privilege);
+
   [[nodiscard]] const ShadowCounters& counters() const { return context_.counters; }
   [[nodiscard]] const MappingBudget& budget() const { return context_.budget; }
 
@@ -123,6 +126,13 @@ class ShadowSpaces final : private memory::MapListener, private memory::WriteLis
   [[nodiscard]] bool copy_window(ShadowWindow& to, const ShadowWindow& from, const PageRun& pages);
   /// Windows outlive loads.
   [[nodiscard]] bool keeps() const { return options_.policy != ShadowPolicy::OnDemand; }
+  [[nodiscard]] std::expected<Translation, WalkFault> look_at_accessed(VirtualAddress address,
+                                                                       AccessKind kind, Privilege privilege);
+  /// Code on a page is looked up without a mapping of it. Where tables are tracked they say when it is there
+  /// no more; a virtual TLB knows by what it shows.
+  [[nodiscard]] bool only_notes_fetches(const Translation& translation) const {
+    return keeps() && registers_.enabled() && translation.page_size == kPageSize;
+  }
   [[nodiscard]] FillResult resolve(const Translation& translation, VirtualAddress address, AccessKind kind,
                                    Privilege privilege);
   [[nodiscard]] uint8_t watches_for(const memory::Region& region, const PageTarget& target, AccessKind kind);

@@ -13,9 +13,10 @@ namespace vitrine::paging {
 namespace {
 
 constexpr uint64_t kReserved = ShadowWindow::kSize + 2 * ShadowWindow::kGuard;
+constexpr int kReservation = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
 // The host steps over every mapping in a range whose rights change, at some 0.2 µs; a call costs it 2 to 3.
 constexpr uint32_t kMostBetween = 12;
-constexpr int kReservation = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 int host_protection(ShadowState state) {
   switch (state) {

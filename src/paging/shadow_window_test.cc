@@ -7,6 +7,8 @@
 #include <random>
 #include <string>
 
+#include "paging/shadow_test_guest.h"
+
 namespace vitrine::paging {
 namespace {
 
@@ -80,6 +82,30 @@ TEST_F(ShadowWindowTest, WhatIsNotShownAgainIsGivenBack) {
   EXPECT_EQ(window_->mappings(), host_mappings(*window_));
   EXPECT_LT(most, 200u);
   EXPECT_EQ(context_.counters.revivals, 4 * (kRuns - 1)) << "the program's pages have been kept";
+}
+
+// The host steps over each mapping in a range whose rights change.
+TEST_F(ShadowWindowTest, ADropLeavesOutWhatShowsNothing) {
+  const unsigned block = context_.reverse.number(*ram_);
+  for (const uint32_t between : {4u, 60u}) {
+    window_->discard_all();
+    for (uint32_t i = 0; i < between; ++i) {
+      ASSERT_TRUE(window_->map(2 + 2 * i, 1, ShadowWord::make(block, i, ShadowState::Read, 0), Populate::No));
+    }
+    window_->drop(0, 256);
+    for (const uint32_t page : {0u, 200u, 201u}) {
+      ASSERT_TRUE(
+          window_->map(page, 1, ShadowWord::make(block, page, ShadowState::ReadWrite, 0), Populate::No));
+    }
+    const uint64_t before = context_.counters.drops;
+    window_->drop(0, 256);
+    EXPECT_EQ(context_.counters.drops - before, between == 4 ? 1u : 2u);
+    EXPECT_EQ(window_->mappings(), host_mappings(*window_));
+    for (const uint32_t page : {0u, 2u, 200u, 201u}) {
+      EXPECT_EQ(window_->entry(VirtualAddress(page << kPageShift)).rights, ShadowRights::None);
+      EXPECT_FALSE(probe_read(window_->base() + (page << kPageShift))) << page;
+    }
+  }
 }
 
 TEST_F(ShadowWindowTest, TheReverseMapKnowsAllWritablePlaces) {

@@ -150,9 +150,10 @@ class Engine final : public cpu::NativeEngine,
   };
   /// What is known of the code that a window shows, by mode.
   struct WindowCode {
-    std::array<CodeMap, 3> maps;                    // by CodePrivilege: page ids by virtual page
-    std::array<std::vector<uint32_t>, 3> used;      // virtual pages with an id
-    std::array<Mapping, 3> targets;                 // code memory offsets by guest address; user modes
+    std::array<CodeMap, 3> maps;                // by CodePrivilege: page ids by virtual page
+    std::array<CodeMap, 3> before;              // what they said before they were forgotten
+    std::array<std::vector<uint32_t>, 3> used;  // virtual pages with an id
+    std::array<Mapping, 3> targets;             // code memory offsets by guest address; user modes
     std::array<std::vector<TargetedPage>, 3> targeted;
   };
   struct ReturnStack {
@@ -193,6 +194,10 @@ class Engine final : public cpu::NativeEngine,
   [[nodiscard]] Lookup look_up(cpu::Core& core, uint32_t eip, bool called = false);
   [[nodiscard]] Lookup find_code(cpu::Core& core, uint32_t eip, bool called);
   [[nodiscard]] CodePage* code_page(cpu::Core& core, uint32_t eip, Lookup& lookup);
+  [[nodiscard]] CodePage* page_before(uint32_t virtual_page) const;
+  void know(CodePage& page);
+  void know_neighbours(uint32_t virtual_page);
+  void set_target(uint32_t* targets, uint32_t eip, uint32_t entry);
   [[nodiscard]] static const uint8_t* bytes_of(const CodePage& page) {
     return page.key.block->data() + (page.key.page << kPageShift);
   }

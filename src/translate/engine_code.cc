@@ -99,10 +99,11 @@ void Engine::forget_code(WindowCode& code, uint32_t first, uint64_t pages) {
   bool any = false;
   for (size_t mode = 0; mode < code.maps.size(); ++mode) {
     auto* const map = reinterpret_cast<uint32_t*>(code.maps[mode].data());
+    auto* const before = reinterpret_cast<uint32_t*>(code.before[mode].data());
     forget_targets(code, mode, first, pages);
     any |= std::erase_if(code.used[mode], [&](uint32_t page) {
              if (page - first >= pages) return false;
-             map[page] = 0;
+             before[page] = std::exchange(map[page], 0);
              return true;
            }) != 0;
   }
@@ -135,11 +136,12 @@ void Engine::forget_units(memory::RamBlock& block, uint64_t page, uint32_t offse
 
 uint32_t* Engine::code_map(CodePrivilege mode) {
   CodeMap& map = window_code_now_->maps[static_cast<size_t>(mode)];
-  if (!map) {
+  for (CodeMap* const wanted : {&map, &window_code_now_->before[static_cast<size_t>(mode)]}) {
+    if (*wanted) continue;
     auto made =
         Mapping::create(kCodeMapSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
     CHECK(made.has_value(), "{}", made.error().message());
-    map = std::move(*made);
+    *wanted = std::move(*made);
   }
   return reinterpret_cast<uint32_t*>(map.data());
 }
@@ -167,11 +169,48 @@ CodePage* Engine::code_page(Core& core, uint32_t eip, Lookup& lookup) {
     return nullptr;
   }
   const PageKey key{filled.block, filled.page, virtual_page, mode_};
-  CodePage* page = cache_->find_page(key);
+  CodePage* page = page_before(virtual_page);
+  if (page == nullptr || page->key != key) page = cache_->find_page(key);
   if (page == nullptr) page = &cache_->add_page(key);
-  if (map[virtual_page] == 0) window_code_now_->used[static_cast<size_t>(mode_)].push_back(virtual_page);
-  map[virtual_page] = page->id;
+  know(*page);
+  know_neighbours(virtual_page);
   return page;
+}
+
+CodePage* Engine::page_before(uint32_t virtual_page) const {
+  const CodeMap& before = window_code_now_->before[static_cast<size_t>(mode_)];
+  const uint32_t id = reinterpret_cast<const uint32_t*>(before.data())[virtual_page];
+  return id != 0 ? cache_->page(id) : nullptr;
+}
+
+// The window gives a page of code at its address.
+void Engine::know(CodePage& page) {
+  uint32_t& id = code_map(mode_)[page.key.virtual_page];
+  if (id == 0) window_code_now_->used[static_cast<size_t>(mode_)].push_back(page.key.virtual_page);
+  id = page.id;
+  uint32_t* const targets = target_table(mode_);
+  if (targets == nullptr) return;
+  for (const uint16_t offset : page.targets) {
+    if (const uint32_t entry = page.entries.find(offset); entry != 0)
+      set_target(targets, page.key.virtual_page << kPageShift | offset, entry);
+  }
+}
+
+// A program that is started again has the same code at the same place, and systems give a page of it together
+// with those around: these are known again at once, where that takes no mapping, and not each for a way out
+// of translated code.
+void Engine::know_neighbours(uint32_t virtual_page) {
+  constexpr uint32_t kGivenTogether = 16;
+  const uint32_t first = virtual_page & ~(kGivenTogether - 1);
+  for (uint32_t page = first; page < first + kGivenTogether; ++page) {
+    CodePage* const known = page_before(page);
+    if (known == nullptr || code_map(mode_)[page] != 0) continue;
+    const auto noted = spaces_->prefetch_code(VirtualAddress(page << kPageShift), privilege());
+    if (noted.outcome == paging::FillOutcome::Filled &&
+        known->key == PageKey{noted.block, noted.page, page, mode_}) {
+      know(*known);
+    }
+  }
 }
 
 // What is done to find code (a page being watched, the next page of an instruction) may cost the window its
@@ -246,6 +285,15 @@ CodePage* Engine::known_page(uint32_t eip) const {
   return id != 0 ? cache_->page(id) : nullptr;
 }
 
+void Engine::set_target(uint32_t* targets, uint32_t eip, uint32_t entry) {
+  auto& targeted = window_code_now_->targeted[static_cast<size_t>(mode_)];
+  const uint32_t page = eip >> kPageShift;
+  auto known = std::ranges::find(targeted, page, &TargetedPage::page);
+  if (known == targeted.end()) known = targeted.insert(known, {.page = page});
+  known->lines |= uint64_t{1} << (eip & kPageMask) / TargetedPage::kLine;
+  targets[eip] = entry;
+}
+
 const void* Engine::find_jump(uint32_t eip) const {
   const JumpEntry& entry = reinterpret_cast<const JumpEntry*>(jump_cache_.data())[eip & (kJumpEntries - 1)];
   const auto* const map = reinterpret_cast<const uint32_t*>(context_->code_map);
@@ -261,12 +309,12 @@ void Engine::remember_jump(const Lookup& lookup, uint32_t eip, Leave reason) {
   }
   uint32_t* const targets = reason == Leave::Indirect ? target_table(mode_) : nullptr;
   if (targets != nullptr) {
-    auto& targeted = window_code_now_->targeted[static_cast<size_t>(mode_)];
-    const uint32_t page = eip >> kPageShift;
-    auto known = std::ranges::find(targeted, page, &TargetedPage::page);
-    if (known == targeted.end()) known = targeted.insert(known, {.page = page});
-    known->lines |= uint64_t{1} << (eip & kPageMask) / TargetedPage::kLine;
-    targets[eip] = cache_->memory().offset_of(reinterpret_cast<uint64_t>(lookup.code));
+    constexpr size_t kMostTargets = 64;
+    std::vector<uint16_t>& known = lookup.page->targets;
+    const auto offset = static_cast<uint16_t>(eip & kPageMask);
+    if (known.size() < kMostTargets && std::ranges::find(known, offset) == known.end())
+      known.push_back(offset);
+    set_target(targets, eip, cache_->memory().offset_of(reinterpret_cast<uint64_t>(lookup.code)));
   }
   auto* const entries = reinterpret_cast<JumpEntry*>(jump_cache_.data());
   entries[eip & (kJumpEntries - 1)] = {.negated_eip = 0 - eip,

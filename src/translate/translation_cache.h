@@ -138,6 +138,7 @@ struct CodePage {
   std::unordered_map<uint16_t, SlowSite> slow;  ///< By guest offset.
   std::unordered_set<uint16_t> wraps;  ///< Guest offsets of instructions whose addresses wrap at 4 GiB.
   std::unordered_map<uint16_t, uint8_t> strays;  ///< By guest offset of a CALL: returns there from elsewhere.
+  std::vector<uint16_t> targets;                 ///< Guest offsets that indirect branches have led to.
   std::vector<UnitIndex> tails;                  ///< Units of the page before that end in this one.
 };
 
@@ -161,8 +162,10 @@ class TranslationCache {
 
   [[nodiscard]] CodePage* find_page(const PageKey& key) const;
   CodePage& add_page(const PageKey& key);
-  /// Null: the page has another number by now.
-  [[nodiscard]] CodePage* page(uint32_t id) const { return numbered_[id - 1]; }
+  /// Null: the page has another number by now, or was flushed.
+  [[nodiscard]] CodePage* page(uint32_t id) const {
+    return id <= numbered_.size() ? numbered_[id - 1] : nullptr;
+  }
 
   /// Room for one more unit (kMaximumUnit bytes); false: flush() first.
   [[nodiscard]] bool has_room() const { return next_ + kMaximumUnit <= memory_.size(); }
