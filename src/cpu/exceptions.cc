@@ -2,6 +2,7 @@
 // Fault Exception" (table of combinations), Vol. 3B, "8086 Emulation" (real and virtual-8086 mode), Vol. 2,
 // "INT n".
 #include <optional>
+#include <utility>
 
 #include "cpu/access.h"
 #include "cpu/code_segment.h"
@@ -294,7 +295,9 @@ void count_delivered(EventCounters& counters, const Event& event) {
 void note_event(Core& core, const Event& event) {
   if (event.vector == Vector::PageFault && event.kind == EventKind::Fault)
     note_page_fault(core, event.address);
-  if (event.vector == Vector::Debug && (event.kind == EventKind::Fault || event.kind == EventKind::Trap)) {
+  // INT1 by itself leaves DR6 alone.
+  if (event.vector == Vector::Debug &&
+      (event.kind == EventKind::Fault || event.kind == EventKind::Trap || event.dr6 != 0)) {
     core.state.dr6 = (core.state.dr6 & ~x86::kDr6Hits) | event.dr6 | x86::kDr6Fixed;
   }
   if (event.vector == Vector::Debug && event.kind != EventKind::SoftwareInterrupt) {
@@ -334,10 +337,15 @@ bool software_interrupt(Core& core, uint8_t vector, EventKind kind) {
     if (!route_v86_interrupt(core, vector, route)) return false;
     if (route == V86Interrupt::Redirected) return redirect_v86_interrupt(core, vector);
   }
-  const Event event{.kind = kind, .vector = static_cast<Vector>(vector)};
+  Event event{.kind = kind, .vector = static_cast<Vector>(vector)};
+  // The #DB of INT1 reports the debug traps as well that a load of SS before it has held back.
+  if (kind == EventKind::PrivilegedSoftwareException) event.dr6 = std::exchange(core.pending_dr6, 0);
   if (core.observer != nullptr) core.observer->event(core.env.index, core.state, event);
   if (kind == EventKind::PrivilegedSoftwareException) note_event(core, event);
-  if (!deliver_once(core, event)) return false;
+  if (!deliver_once(core, event)) {
+    core.pending_dr6 |= event.dr6;
+    return false;
+  }
   count_delivered(core.counters, event);
   return true;
 }
