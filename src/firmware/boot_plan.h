@@ -29,9 +29,11 @@ struct BootPlan {
   BootProtocol protocol = BootProtocol::LinuxRealMode;
   std::vector<Chunk> chunks;
 
-  // LinuxRealMode
+  // The stack of the option ROM, and of Linux's set-up code, which lies in the same segment.
   uint16_t setup_segment = 0;
   uint16_t stack_pointer = 0;  ///< Offset in setup_segment.
+
+  // LinuxRealMode
   /// 32-bit entry of the unpacked kernel, for -bios none. 0 when the payload was not unpacked.
   uint32_t linux_entry32 = 0;
   uint32_t boot_params = 0;  ///< Where -bios none puts the zero page; free memory.

@@ -78,8 +78,8 @@ boot:
         movw    %ax, %ds
         xorw    %ax, %ax
         movw    %ax, %es
-        movw    %ax, %ss
-        movl    $0x7c00, %esp
+        movw    p_setup_segment - rom, %ss
+        movl    p_stack_pointer - rom, %esp
 
         // Carry out the transfers: each table entry is a ready-made DMA descriptor.
         movw    p_transfers - rom, %cx
@@ -113,12 +113,10 @@ transferred:
         jne     multiboot
 
         // Boot protocol, "Running the Kernel": all data segments at the set-up code, CS 20h above.
-        movl    p_stack_pointer - rom, %esp
-        movw    p_setup_segment - rom, %ax
+        movw    %ss, %ax
         movw    %ax, %es
         movw    %ax, %fs
         movw    %ax, %gs
-        movw    %ax, %ss
         movw    %ax, %ds
         addw    $0x20, %ax
         pushw   %ax
@@ -207,6 +205,9 @@ ranges_done:
         outb    %al, $0x92
         movl    %ebp, %ebx
         movl    p_entry - rom, %edi
+        movl    p_setup_segment - rom, %esi
+        shll    $4, %esi
+        addl    p_stack_pointer - rom, %esi
         xorl    %eax, %eax
         movw    %cs, %ax
         shll    $4, %eax                // linear address of the ROM
@@ -231,7 +232,7 @@ protected_mode:
         movw    %ax, %fs
         movw    %ax, %gs
         movw    %ax, %ss
-        movl    $0x7c00, %esp
+        movl    %esi, %esp
         movl    $MULTIBOOT_LOADER_MAGIC, %eax
         jmp     *%edi
 

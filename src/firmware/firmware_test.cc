@@ -238,6 +238,29 @@ TEST(Multiboot, AddressFieldsLoadARawImage) {
   EXPECT_EQ(zeros.data[0], 0);
 }
 
+// A raw image with 16 bytes of header at `load`, and zeros up to `bss_end`.
+std::vector<uint8_t> make_raw_multiboot(uint32_t load, uint32_t bss_end) {
+  std::vector<uint8_t> file(256, 0xcc);
+  const uint32_t flags = 0x10000;
+  const uint32_t words[] = {0x1badb002, flags, 0u - 0x1badb002 - flags, load, load, 0, bss_end, load + 0x40};
+  std::memcpy(file.data(), words, sizeof words);
+  return file;
+}
+
+TEST(Multiboot, NothingIsHandedOverWhereTheKernelLies) {
+  const std::vector<uint8_t> module(100, 9);
+  for (const uint32_t end : {0x7001, 0x8100, 0x9100, 0x18fff, 0x60000}) {
+    const auto plan = plan_multiboot({make_raw_multiboot(0x4000, end), "", {{module, ""}}, kMemory});
+    ASSERT_TRUE(plan.has_value()) << plan.error().message();
+    const uint32_t stack = uint32_t{plan->setup_segment} << 4;
+    EXPECT_GE(stack, end);
+    EXPECT_GE(plan->memory_map, stack + plan->stack_pointer);
+    EXPECT_GE(plan->information, plan->memory_map + plan->memory_map_limit);
+    EXPECT_EQ(chunk_at(plan->chunks, 0x100000).data[0], 9);
+  }
+  EXPECT_FALSE(plan_multiboot({make_raw_multiboot(0x4000, 0x7f000), "", {}, kMemory}).has_value());
+}
+
 TEST(Multiboot, UnknownRequirementsAreRefused) {
   EXPECT_FALSE(plan_multiboot({make_multiboot(0x8), "", {}, kMemory}).has_value());
   EXPECT_FALSE(is_multiboot_image(std::vector<uint8_t>(10000, 0)));

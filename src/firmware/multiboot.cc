@@ -17,11 +17,16 @@ constexpr size_t kSearchLimit = 8192;
 constexpr uint32_t kUnknownRequirements = 0xfff8;  // Flags 3–15: required, and not known to this loader.
 constexpr uint32_t kAddressesValid = 1u << 16;
 
-// Low memory that a BIOS leaves alone: the information structure with its strings, then the memory map.
-constexpr uint32_t kInformationAddress = 0x9000;
-constexpr uint32_t kMemoryMapAddress = 0x8000;
+// In low memory that a BIOS leaves alone and the kernel does not occupy, one behind the other: the option
+// ROM's stack, the memory map, the information structure with its strings.
+constexpr uint32_t kStackSize = 0x1000;
 constexpr uint32_t kMemoryMapLimit = 0x1000;
 constexpr uint32_t kInformationLimit = 0x10000;
+constexpr uint32_t kHandedOverSize = kStackSize + kMemoryMapLimit + kInformationLimit;
+constexpr uint32_t kLowMemoryStart = 0x7000;
+constexpr uint32_t kLowMemoryEnd = 0x80000;
+// Behind the BIOS: a kernel may lie below the holes, its modules may not lie across them.
+constexpr uint64_t kModulesStart = 0x100000;
 constexpr uint64_t kFirmwareReserve = 0x40000;
 
 struct Header {
@@ -71,10 +76,21 @@ Result<uint64_t> place_by_addresses(const SharedBytes& file, const Found& found,
   return end;
 }
 
-// The structure and everything it points to, as one chunk at kInformationAddress.
+Result<uint32_t> find_low_memory(std::span<const Chunk> kernel) {
+  for (uint32_t start = kLowMemoryStart; start + kHandedOverSize <= kLowMemoryEnd; start += kPageSize) {
+    const auto overlaps = [start](const Chunk& chunk) {
+      const uint64_t end = uint64_t{chunk.address.value} + chunk.data.size();
+      return chunk.address.value < start + kHandedOverSize && start < end;
+    };
+    if (std::ranges::none_of(kernel, overlaps)) return start;
+  }
+  return bad_kernel("it leaves no room below 512 KiB for what a boot loader hands over");
+}
+
+// The structure and everything it points to, as one chunk.
 class Information {
  public:
-  Information() : bytes_(MULTIBOOT_INFO_SIZE) {}
+  explicit Information(uint32_t address) : address_(address), bytes_(MULTIBOOT_INFO_SIZE) {}
 
   void set(uint32_t offset, uint32_t value) { std::memcpy(bytes_.data() + offset, &value, sizeof value); }
   void add_flag(uint32_t flag) { set(MULTIBOOT_INFO_FLAGS, flags_ |= flag); }
@@ -95,8 +111,9 @@ class Information {
   [[nodiscard]] size_t size() const { return bytes_.size(); }
 
  private:
-  [[nodiscard]] uint32_t end() const { return kInformationAddress + static_cast<uint32_t>(bytes_.size()); }
+  [[nodiscard]] uint32_t end() const { return address_ + static_cast<uint32_t>(bytes_.size()); }
 
+  uint32_t address_;
   std::vector<uint8_t> bytes_;
   uint32_t flags_ = 0;
 };
@@ -105,7 +122,7 @@ class Information {
 Result<void> place_modules(const MultibootBoot& boot, uint64_t kernel_end, Information& information,
                            BootPlan& plan) {
   std::vector<uint32_t> table;
-  uint64_t next = kernel_end;
+  uint64_t next = std::max(kernel_end, kModulesStart);
   for (const MultibootModule& module : boot.modules) {
     next = (next + kPageMask) & ~uint64_t{kPageMask};
     const uint64_t end = next + module.data.size();
@@ -155,17 +172,20 @@ Result<BootPlan> plan_multiboot(const MultibootBoot& boot) {
                                   (end + kFirmwareReserve + (1 << 20) - 1) >> 20, boot.low_memory >> 20));
   }
 
-  Information information;
+  const uint32_t low_memory = TRY(find_low_memory(plan.chunks));
+  plan.setup_segment = static_cast<uint16_t>(low_memory >> 4);
+  plan.stack_pointer = kStackSize;
+  plan.memory_map = low_memory + kStackSize;
+  plan.memory_map_limit = kMemoryMapLimit;
+  plan.information = plan.memory_map + kMemoryMapLimit;
+  Information information(plan.information);
   information.set(MULTIBOOT_INFO_CMDLINE, information.add_string(boot.command_line));
   information.add_flag(MULTIBOOT_HAS_CMDLINE);
   information.set(MULTIBOOT_INFO_LOADER_NAME, information.add_string("Vitrine"));
   information.add_flag(MULTIBOOT_HAS_LOADER_NAME);
   TRY(place_modules(boot, end, information, plan));
   if (information.size() > kInformationLimit) return bad_kernel("command lines and modules are too many");
-  plan.information = kInformationAddress;
-  plan.memory_map = kMemoryMapAddress;
-  plan.memory_map_limit = kMemoryMapLimit;
-  plan.chunks.push_back({PhysicalAddress(kInformationAddress), information.take()});
+  plan.chunks.push_back({PhysicalAddress(plan.information), information.take()});
   return plan;
 }
 

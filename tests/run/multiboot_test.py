@@ -15,12 +15,15 @@ class Modules(harness.TestCase):
     def setUp(self):
         super().setUp()
         self.kernel = self.path("modules.elf")
-        subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-Wl,--build-id=none,-Ttext=0x100000", "-no-pie",
-                        str(SOURCE), "-o", self.kernel], check=True)
+        self.build(0x100000)
         self.file("a", b"first")
         self.file("b", b"x" * 5000 + b"!")
         self.file("c,d", b"comma")
         self.file("e f", b"space")
+
+    def build(self, address):
+        subprocess.run(["gcc", "-m32", "-nostdlib", "-static", f"-Wl,--build-id=none,-Ttext={address:#x}", "-no-pie",
+                        str(SOURCE), "-o", self.kernel], check=True)
 
     def boot(self, *arguments, program=None, command=("run",), **keywords):
         result = self.run_machine(*NO_SCREEN, "-m", "16", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4",
@@ -41,6 +44,11 @@ class Modules(harness.TestCase):
     def test_the_name_of_a_file_is_taken_as_it_is(self):
         self.assertEqual(self.boot("-initrd", "c,d")[1:], ["c,d=comma"])
         self.assertEqual(self.boot("-initrd", "e f")[1:], ["e f=space"])
+
+    def test_a_kernel_in_low_memory_is_whole(self):
+        for address in 0x7a00, 0x8000, 0x9000:
+            self.build(address)
+            self.assertEqual(self.boot("-initrd", "a 1,b 2")[1:], ["a 1=first", "b 2=" + "x" * 5000 + "!"])
 
     def test_without_firmware(self):
         self.assertEqual(self.boot("-bios", "none", "-initrd", "a 1,b 2")[1:], ["a 1=first", "b 2=" + "x" * 5000 + "!"])
