@@ -141,8 +141,12 @@ bool LocalApic::software_enabled() const {
 void LocalApic::set_base_msr(uint64_t value) {
   const uint64_t old = base_msr_;
   base_msr_ = (value & (kBaseBits | kEnableBit)) | (old & kBootProcessorBit);
-  // "Enabling or Disabling the Local APIC": to enable it again is as a power-up reset.
-  if (((base_msr_ ^ old) & kEnableBit) != 0) reset_state();
+  // "Enabling or Disabling the Local APIC": to enable it again is as a power-up reset, which gives it its ID
+  // back.
+  if (((base_msr_ ^ old) & kEnableBit) != 0) {
+    id_ = initial_id_;
+    reset_state();
+  }
   if (base_msr_ != old && base_changed_) base_changed_();
   update_intr();
 }

@@ -339,6 +339,17 @@ TEST_F(LocalApicTest, GloballyDisabledTheWiresAreIntrAndNmi) {
   EXPECT_EQ(base_changes, 2);
 }
 
+TEST_F(LocalApicTest, EnabledAgainItHasItsOwnIdBack) {
+  const uint32_t own = get(kId);
+  set(kId, 0x07000000);
+  EXPECT_EQ(get(kId), 0x07000000u);
+  apic().set_base_msr(0xfee00000);
+  apic().set_base_msr(0xfee00800);
+  EXPECT_EQ(get(kId), own);
+  EXPECT_TRUE(bus.deliver({.destination = static_cast<uint8_t>(own >> 24), .delivery = ApicDelivery::Nmi}));
+  EXPECT_EQ(processors[0].nmis, 1);
+}
+
 TEST_F(LocalApicTest, VirtualWireMode) {
   apic().reset();
   apic().set_irq_line(LocalApic::kLint0, true);
