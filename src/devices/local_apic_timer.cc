@@ -72,7 +72,11 @@ void LocalApicTimer::set_divide(uint32_t value) {
 void LocalApicTimer::set_tsc_deadline(uint64_t tsc) {
   if (mode_ != Mode::TscDeadline) return;
   tsc_deadline_ = tsc;
-  arm();
+  // One that has passed fires before the WRMSR has ended, not when the machine next looks at its timers.
+  const bool passed = tsc != 0 && time_of_tsc_(tsc) <= clock_.now();
+  if (!passed || interrupts_ == Interrupts::Masked) return arm();
+  timer_.cancel();
+  expire();
 }
 
 Nanoseconds LocalApicTimer::grid_point(Nanoseconds time) const {

@@ -103,8 +103,14 @@ TEST_F(LocalApicTimerTest, TscDeadline) {
   EXPECT_EQ(fired, (std::vector<Nanoseconds>{100'000}));
   EXPECT_EQ(timer.tsc_deadline(), 0u);
   timer.set_tsc_deadline(10);  // long past: at once
-  clock.advance(0);
   EXPECT_EQ(fired.size(), 2u);
+  EXPECT_EQ(timer.tsc_deadline(), 0u);
+  timer.configure(Mode::TscDeadline, Interrupts::Masked);
+  timer.set_tsc_deadline(10);
+  EXPECT_EQ(fired.size(), 2u);
+  timer.configure(Mode::TscDeadline, Interrupts::Open);
+  clock.advance(0);
+  EXPECT_EQ(fired.size(), 3u);
   timer.set_tsc_deadline(4'000'000);
   timer.set_tsc_deadline(0);
   EXPECT_FALSE(clock.next_deadline().has_value());

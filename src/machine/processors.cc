@@ -281,8 +281,10 @@ uint64_t Processors::time_stamp(unsigned /*vcpu*/) {
 }
 
 Nanoseconds Processors::time_of_time_stamp(unsigned index, uint64_t value) const {
-  const uint64_t offset = units_[index]->vcpu->state().tsc_offset;
-  return value - offset;
+  const Nanoseconds now = env_.clock.now();
+  const uint64_t shown = now + units_[index]->vcpu->state().tsc_offset;
+  if (value <= shown) return now;
+  return value - shown <= UINT64_MAX - now ? now + (value - shown) : UINT64_MAX;
 }
 
 bool Processors::set_apic_base(unsigned vcpu, uint64_t value) {
