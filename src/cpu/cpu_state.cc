@@ -1,6 +1,8 @@
 // Saving and restoring the architectural state.
 #include "cpu/cpu_state.h"
 
+#include <algorithm>
+
 #include "base/addresses.h"
 #include "x86/extended_state.h"
 #include "x86/flags.h"
@@ -47,10 +49,11 @@ void CpuState::serialize(StateArchive& archive) {
   archive.fields(cr0, cr2, cr3, cr4, pdptes, dr, dr6, dr7);
   archive.fields(efer, apic_base, tsc_offset, sysenter_cs, sysenter_esp, sysenter_eip, pat, xcr0);
   archive.fields(mtrr_def_type, mtrr_fixed, mtrr_variable, misc_enable, microcode_version, tsc_aux);
-  archive.fields(activity, interrupt_shadow, nmi_blocked, nmi_pending, shared_page, interrupt_held);
+  archive.fields(activity, interrupt_shadow, nmi_blocked, nmis_pending, shared_page, interrupt_held);
   cpu::serialize(archive, fpu);
   if (cpl > 3) archive.reject("CPL");
   if (activity > Activity::WaitForStartup) archive.reject("activity");
+  if (nmis_pending > kMostNmisPending) archive.reject("pending NMIs");
   constexpr uint64_t kComponents = x86::kXstateX87 | x86::kXstateSse | x86::kXstateAvx;
   const bool avx_alone = (xcr0 & (x86::kXstateAvx | x86::kXstateSse)) == x86::kXstateAvx;
   if ((xcr0 & x86::kXstateX87) == 0 || (xcr0 & ~kComponents) != 0 || avx_alone) archive.reject("XCR0");
@@ -59,6 +62,7 @@ void CpuState::serialize(StateArchive& archive) {
   if (!archive.loading()) return;
   cpl &= 3;
   if (activity > Activity::WaitForStartup) activity = Activity::Shutdown;
+  nmis_pending = std::min(nmis_pending, kMostNmisPending);
 }
 
 }  // namespace vitrine::cpu

@@ -55,6 +55,7 @@ struct alignas(16) FloatingPointState {
   bool operator==(const FloatingPointState&) const = default;
 };
 
+inline constexpr uint8_t kMostNmisPending = 2;
 inline constexpr uint32_t kNoSharedPage = 0xffffffff;
 
 struct CpuState {
@@ -89,7 +90,7 @@ struct CpuState {
   Activity activity = Activity::Running;
   bool interrupt_shadow = false;  ///< The instruction just executed was STI or a load of SS.
   bool nmi_blocked = false;       ///< Between an NMI and the next IRET.
-  bool nmi_pending = false;
+  uint8_t nmis_pending = 0;       ///< Not delivered yet: at most two, and one while NMIs are blocked.
 
   uint32_t shared_page =
       kNoSharedPage;  ///< Physical address of the page that the guest shares (docs/hypercalls.md).

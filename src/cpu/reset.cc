@@ -45,7 +45,8 @@ void reset_registers(CpuState& state, uint32_t signature) {
   state.dr6 = 0xffff0ff0;
   state.dr7 = 0x400;
   state.efer = 0;
-  state.interrupt_shadow = state.nmi_blocked = state.nmi_pending = state.interrupt_held = false;
+  state.interrupt_shadow = state.nmi_blocked = state.interrupt_held = false;
+  state.nmis_pending = 0;
   state.shared_page = kNoSharedPage;
 }
 

@@ -101,8 +101,11 @@ void Vcpu::set_interrupt_request(bool level) {
   core_->interrupt_request = level;
   if (level) core_->leave_after_current(kAttentionInterrupt);
 }
+// SDM Vol. 3A, "Handling Multiple NMIs": while one is handled, one more is kept. One that waits here counts
+// as being handled: a processor would have taken it at the end of the instruction.
 void Vcpu::raise_nmi() {
-  core_->state.nmi_pending = true;
+  CpuState& state = core_->state;
+  if (state.nmis_pending < (state.nmi_blocked ? 1 : kMostNmisPending)) ++state.nmis_pending;
   core_->leave_after_current(kAttentionNmi);
 }
 void Vcpu::init() {
@@ -199,8 +202,8 @@ Vcpu::Next Vcpu::take_signals(Exit& exit) {
   if (const Next next = take_traps(exit); next != Next::Execute) return next;
   if (state.activity == Activity::Shutdown || state.activity == Activity::WaitForStartup)
     return Next::Execute;
-  if (state.nmi_pending && !state.nmi_blocked && !state.interrupt_shadow) {
-    state.nmi_pending = false;
+  if (state.nmis_pending != 0 && !state.nmi_blocked && !state.interrupt_shadow) {
+    --state.nmis_pending;
     state.activity = Activity::Running;
     send(Event{.kind = EventKind::Nmi, .vector = x86::Vector::Nmi});
     return Next::Again;
@@ -250,7 +253,7 @@ bool Vcpu::must_step() const {
 bool Vcpu::undisturbed() const {
   const CpuState& state = core_->state;
   constexpr uint32_t kSignals = kAttentionInit | kAttentionStartup;
-  return state.activity == Activity::Running && !core_->interrupt_due() && !state.nmi_pending &&
+  return state.activity == Activity::Running && !core_->interrupt_due() && state.nmis_pending == 0 &&
          core_->pending_dr6 == 0 && (core_->attention.load() & kSignals) == 0 && !must_step();
 }
 
@@ -267,7 +270,7 @@ Vcpu::Next Vcpu::take_events(Exit& exit) {
     return Next::Exit;
   }
   const bool signals =
-      core_->interrupt_request || state.nmi_pending || core_->pending_dr6 != 0 || attention != 0;
+      core_->interrupt_request || state.nmis_pending != 0 || core_->pending_dr6 != 0 || attention != 0;
   if (signals) {
     if (const Next next = take_signals(exit); next != Next::Execute) return next;
   }

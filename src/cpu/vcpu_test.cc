@@ -97,6 +97,24 @@ TEST(VcpuTest, NmiIsBlockedUntilIret) {
   EXPECT_EQ(m.reg(kEax), 2u);
 }
 
+// The second one may not disappear in the first because that one has not been taken yet.
+TEST(VcpuTest, NmisThatWaitAreTwoAtMostAndOneWhileBlocked) {
+  TestMachine m;
+  m.trap_exceptions();
+  // The handler of vector 2: INC EBX; IRET.
+  m.write(0x40000, {0x43, 0xcf});
+  m.set_gate(2, 0x40000, 0x8e00);
+  m.load_code({0x40, 0x40});
+  for (int i = 0; i < 3; ++i) m.cpu->raise_nmi();
+  EXPECT_EQ(m.state().nmis_pending, 2);
+  ASSERT_EQ(m.run(1).reason, ExitReason::BudgetSpent);  // INC EBX
+  for (int i = 0; i < 3; ++i) m.cpu->raise_nmi();
+  EXPECT_EQ(m.state().nmis_pending, 1);
+  m.run();
+  EXPECT_EQ(m.reg(kEbx), 2u);
+  EXPECT_EQ(m.reg(kEax), 2u);
+}
+
 TEST(VcpuTest, NmiGoesBeforeInterrupt) {
   TestMachine m;
   m.trap_exceptions();

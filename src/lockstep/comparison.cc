@@ -61,7 +61,7 @@ void for_each_field(const CpuState& a, const CpuState& b, Visit&& visit) {
   visit("activity", static_cast<unsigned>(a.activity), static_cast<unsigned>(b.activity));
   visit("interrupt shadow", unsigned{a.interrupt_shadow}, unsigned{b.interrupt_shadow});
   visit("nmi blocked", unsigned{a.nmi_blocked}, unsigned{b.nmi_blocked});
-  visit("nmi pending", unsigned{a.nmi_pending}, unsigned{b.nmi_pending});
+  visit("nmis pending", unsigned{a.nmis_pending}, unsigned{b.nmis_pending});
   visit("shared page", a.shared_page, b.shared_page);
   visit("interrupt held", unsigned{a.interrupt_held}, unsigned{b.interrupt_held});
   visit("x87 control", a.fpu.control, b.fpu.control);

@@ -100,7 +100,8 @@ void Lockstep::prepare() {
   for (const auto& signal : std::exchange(signals_, {})) signal(follower);
   if (follower.interrupt_requested() != leader_->interrupt_requested())
     follower.set_interrupt_request(leader_->interrupt_requested());
-  if (leader_->state().nmi_pending && !follower.state().nmi_pending) follower.raise_nmi();
+  for (unsigned nmis = follower.state().nmis_pending; nmis < leader_->state().nmis_pending; ++nmis)
+    follower.raise_nmi();
 }
 
 // ---- Running.

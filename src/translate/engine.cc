@@ -398,7 +398,7 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   else if (to_fill && !load_pending_ && core.mode_changes == mode_seen_)
     note_fill_spared(eip, *to_fill);
   const cpu::CpuState& state = core.state;
-  const bool interrupt = core.interrupt_due() || state.nmi_pending;
+  const bool interrupt = core.interrupt_due() || state.nmis_pending != 0;
   const bool wanted = core.faulted || core.repeating || interrupt || core.pending_dr6 != 0 ||
                       state.interrupt_shadow || state.activity != cpu::Activity::Running ||
                       core.remaining <= 0 || core.attention.load(std::memory_order_acquire) != 0;
