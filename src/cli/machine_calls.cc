@@ -147,8 +147,7 @@ constexpr FilterRule kRunning[] = {
 
 }  // namespace
 
-std::vector<FilterRule> machine_calls(MachinePhase phase, machine::EngineKind engine, pid_t own,
-                                      int channel) {
+std::vector<FilterRule> machine_calls(MachinePhase phase, pid_t own, int channel) {
   std::vector<FilterRule> rules(std::begin(kAlways), std::end(kAlways));
   const auto number = static_cast<uint64_t>(channel);
   // It is the largest, and stays what it is: nothing else takes its number.
@@ -156,16 +155,10 @@ std::vector<FilterRule> machine_calls(MachinePhase phase, machine::EngineKind en
   rules.push_back(allow(SYS_sendmsg, {equal(0, number)}));
   rules.push_back(allow(SYS_recvmsg, {equal(0, number)}));
   rules.push_back(allow(SYS_tgkill, {equal_int(0, static_cast<uint64_t>(own))}));
-  if (phase == MachinePhase::Building) {
+  if (phase == MachinePhase::Building)
     rules.insert(rules.end(), std::begin(kBuilding), std::end(kBuilding));
-  } else {
+  else
     rules.insert(rules.end(), std::begin(kRunning), std::end(kRunning));
-    // The follower's memory is made when the leader's is first mapped.
-    if (machine::in_lockstep(engine)) {
-      rules.push_back(allow(SYS_memfd_create));
-      rules.push_back(allow(SYS_fcntl, {equal_int(1, F_ADD_SEALS)}));
-    }
-  }
   return rules;
 }
 

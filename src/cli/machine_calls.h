@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "machine/machine_config.h"
 #include "sandbox/confine_self.h"
 
 namespace vitrine::cli {
@@ -19,7 +18,6 @@ enum class MachinePhase : uint8_t {
 
 /// `own`: getpid() in the process. `channel`: its end of the socket to the supervisor, the only descriptor
 /// over which others travel.
-[[nodiscard]] std::vector<sandbox::FilterRule> machine_calls(MachinePhase phase, machine::EngineKind engine,
-                                                             pid_t own, int channel);
+[[nodiscard]] std::vector<sandbox::FilterRule> machine_calls(MachinePhase phase, pid_t own, int channel);
 
 }  // namespace vitrine::cli

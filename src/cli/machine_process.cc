@@ -225,9 +225,8 @@ Result<void> seal(SelfConfinement& confinement, const SelfFilter& filter, int ch
   plan.channel.reset();  // Else it would never be seen to be closed.
   wait_for_release(plan.other);
   plan.config.signals = require(take_machine_signals());
-  const machine::EngineKind engine = plan.config.engine;
   const int channel = give_up_most(plan);
-  const auto calls = [&](MachinePhase phase) { return machine_calls(phase, engine, ::getpid(), channel); };
+  const auto calls = [&](MachinePhase phase) { return machine_calls(phase, ::getpid(), channel); };
   const SelfFilter building(calls(MachinePhase::Building), sandbox::OtherCalls::Fail);
   const SelfFilter running(calls(MachinePhase::Running), kOthers);
   (void)require(plan.confinement.install(building));

@@ -77,6 +77,11 @@ Result<memory::RamBlock*> Follower::twin_of(memory::RamBlock* block,
   return twin.get();
 }
 
+Result<void> Follower::expect(memory::RamBlock& block, const std::function<void(memory::RamBlock&)>& added) {
+  (void)TRY(twin_of(&block, added));
+  return {};
+}
+
 Result<void> Follower::mirror(const memory::PhysicalMap& leader,
                               const std::function<void(memory::RamBlock&)>& added) {
   std::vector<memory::Placement> placements;

@@ -31,7 +31,10 @@ class Follower final : private cpu::ProcessorBus,
   /// told of them. False: the host has no memory for one.
   [[nodiscard]] Result<void> mirror(const memory::PhysicalMap& leader,
                                     const std::function<void(memory::RamBlock&)>& added);
-  /// The counterpart of a leader's block; null: it has never been in the map.
+  /// Makes the counterpart of a block now that may come into the leader's map later. False: as above.
+  [[nodiscard]] Result<void> expect(memory::RamBlock& block,
+                                    const std::function<void(memory::RamBlock&)>& added);
+  /// The counterpart of a leader's block; null: it has never been in the map, nor been expected.
   [[nodiscard]] memory::RamBlock* twin(const memory::RamBlock& block) const;
   /// Takes over a page of the leader's, or what differs of a whole block.
   void copy_page(const PageOf& page);

@@ -78,15 +78,20 @@ void Lockstep::take_over() {
   stale_ = false;
 }
 
+void Lockstep::record(memory::RamBlock& block) {
+  for (uint64_t page = 0; page < block.size() >> kPageShift; ++page)
+    env_.memory.watch(block, page, memory::Watch::Recorded);
+}
+
+Result<void> Lockstep::expect(memory::RamBlock& block) {
+  return follower_->expect(block, [this](auto& added) { record(added); });
+}
+
 // What has happened outside since the last step happens to the follower.
 void Lockstep::prepare() {
   if (recorder_.map_changed()) {
     recorder_.forget_map_change();
-    const auto arm = [this](memory::RamBlock& block) {
-      for (uint64_t page = 0; page < block.size() >> kPageShift; ++page)
-        env_.memory.watch(block, page, memory::Watch::Recorded);
-    };
-    if (auto mirrored = follower_->mirror(env_.memory, arm); !mirrored)
+    if (auto mirrored = follower_->mirror(env_.memory, [this](auto& block) { record(block); }); !mirrored)
       return difference(mirrored.error().message());
   }
   if (stale_) take_over();

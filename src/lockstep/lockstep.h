@@ -53,6 +53,10 @@ class Lockstep final : public inspect::CounterGroup {
   /// The interpreting processor; must outlive the runs.
   void lead(cpu::Vcpu& leader);
 
+  /// Takes memory now for a block that the guest may bring into its map later: a process that has given up
+  /// making memory files can take none then. Error: the host has none.
+  [[nodiscard]] Result<void> expect(memory::RamBlock& block);
+
   /// As Vcpu::run() on the leader, and the same on the follower.
   [[nodiscard]] cpu::Exit run(uint64_t budget);
   /// The machine was reset or loaded: everything is copied before the next run.
@@ -76,6 +80,7 @@ class Lockstep final : public inspect::CounterGroup {
   explicit Lockstep(const Environment& environment);
 
   void prepare();
+  void record(memory::RamBlock& block);
   void take_over();
   void signal(std::function<void(cpu::Vcpu&)> what);
   struct Step {

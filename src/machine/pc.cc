@@ -55,6 +55,7 @@ Result<std::unique_ptr<Pc>> Pc::create(MachineConfig& config, PcHost host) {
   TRY(pc->make_virtio(config));
   pc->fill_cmos(config);
   TRY(pc->prepare_boot(config));
+  TRY(pc->announce_memory());
   pc->reset();
   return pc;
 }
@@ -66,6 +67,15 @@ Result<void> Pc::make_memory(MachineConfig& config) {
   bios_rom_ = TRY(load_rom(config.bios, kBiosLimit));
   memory_.add(memory::Placement::rom(PhysicalAddress(kGibibyte4 - bios_rom_->size()), bios_rom_->size(),
                                      *bios_rom_, 0, devices::kPriorityRam));
+  return {};
+}
+
+Result<void> Pc::announce_memory() {
+  lockstep::Lockstep* const lockstep = processors_->lockstep();
+  if (lockstep == nullptr) return {};
+  for (const auto* block : {&ram_, &bios_rom_, &legacy_rom_, &vga_rom_, &video_memory_}) {
+    if (*block) TRY(lockstep->expect(**block));
+  }
   return {};
 }
 

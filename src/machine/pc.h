@@ -112,6 +112,9 @@ class Pc final : public Serializable {
 
   // The steps of create(), in order.
   [[nodiscard]] Result<void> make_memory(MachineConfig& config);
+  /// In lockstep: all memory that the guest may ever see, so that its counterpart is made before a guest
+  /// runs.
+  [[nodiscard]] Result<void> announce_memory();
   [[nodiscard]] Result<void> make_processors(const MachineConfig& config);
   void make_chipset(const MachineConfig& config);
   void make_isa_devices(MachineConfig& config);

@@ -210,8 +210,8 @@ class Attacks(SharedAttacks, harness.TestCase):
             self.assert_stopped("map-executable", call="mmap", machine=engine_options(engine))
 
     def test_map_memory_file_in_lockstep(self):
-        # There memory files are made late; not to be executed.
-        self.assert_stopped("map-memfd", call="mmap", machine=engine_options("lockstep"))
+        # There memory is made twice, and before the guest runs as well.
+        self.assert_stopped("map-memfd", call="memfd_create", machine=engine_options("lockstep"))
 
     def test_write_the_program(self):
         self.assert_stopped("write-code", call="mprotect")
