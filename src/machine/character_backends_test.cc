@@ -66,15 +66,15 @@ TEST_F(CharacterBackendTest, OffersNoMoreThanTheReceiverTakes) {
   auto [input, writer] = make_pipe();
   FdCharacterBackend backend(*loop_, {std::move(input), {}, {}}, WhenFull::Drop, "test");
   put(writer.get(), "hello world");
-  EXPECT_EQ(loop_->poll_now(), 0u);  // nobody receives
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);  // nobody receives
   receiver_.capacity = 5;
   backend.set_receiver(&receiver_);
-  EXPECT_EQ(loop_->poll_now(), 1u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 1u);
   EXPECT_EQ(receiver_.received, "hello");
-  EXPECT_EQ(loop_->poll_now(), 0u);  // full: not asked again
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);  // full: not asked again
   receiver_.capacity = 100;
   backend.receiver_ready();
-  EXPECT_EQ(loop_->poll_now(), 1u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 1u);
   EXPECT_EQ(receiver_.received, "hello world");
 }
 
@@ -82,11 +82,11 @@ TEST_F(CharacterBackendTest, InputAtItsEndIsNoLongerWatched) {
   FdCharacterBackend backend(*loop_, {Descriptor(::open("/dev/null", O_RDONLY)), {}, {}}, WhenFull::Drop,
                              "test");
   backend.set_receiver(&receiver_);
-  EXPECT_EQ(loop_->poll_now(), 1u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 1u);
   EXPECT_FALSE(backend.input_open());
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
   backend.receiver_ready();
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
 }
 
 TEST_F(CharacterBackendTest, AFullPipeStallsTheGuestAndLosesNothing) {
@@ -103,7 +103,7 @@ TEST_F(CharacterBackendTest, AFullPipeStallsTheGuestAndLosesNothing) {
   for (int i = 0; arrived.size() < sent.size(); ++i) {
     ASSERT_LT(i, 1000);
     arrived += take(reader.get());
-    loop_->poll_now();
+    loop_->wait(Nanoseconds{0});
   }
   EXPECT_EQ(arrived, sent);
   EXPECT_FALSE(loop_->congested());
@@ -171,7 +171,7 @@ TEST_F(CharacterBackendTest, APtyCarriesBothDirectionsAndSurvivesItsReader) {
     EXPECT_EQ(take(reader.get()), "out\n");
   }
   EXPECT_EQ(receiver_.received, "in\nin\n");
-  EXPECT_EQ(loop_->poll_now(), 0u);  // nobody is there, and that is not reported without end
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);  // nobody is there, and that is not reported without end
   EXPECT_TRUE(backend.input_open());
 }
 
@@ -232,7 +232,7 @@ TEST_F(CharacterBackendTest, APeerThatResetsIsNoticedThoughTheReceiverIsFull) {
   peer.reset();
   for (int i = 0; i < 100 && backend.carrier(); ++i) {
     backend.send(bytes("x"));
-    loop_->poll_now();
+    loop_->wait(Nanoseconds{0});
   }
   EXPECT_FALSE(backend.carrier());
 }
@@ -248,7 +248,7 @@ TEST_F(CharacterBackendTest, AClientThatLosesItsServerStaysAlone) {
   EXPECT_EQ(loop_->wait(std::nullopt), 1u);
   EXPECT_FALSE(backend.carrier());
   backend.send(bytes("lost"));
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
 }
 
 TEST_F(CharacterBackendTest, DevicesAreBuiltFromEndpointsAndDescribed) {
@@ -270,7 +270,7 @@ TEST_F(CharacterBackendTest, DevicesAreBuiltFromEndpointsAndDescribed) {
   put(writer.get(),
       "a\x01"
       "cb\x01x");
-  EXPECT_EQ(loop_->poll_now(), 1u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 1u);
   EXPECT_EQ(receiver_.received, "a");
   EXPECT_EQ(monitor_receiver.received, "b");
   EXPECT_EQ(quits, 1u);

@@ -60,9 +60,8 @@ class EventLoop {
   /// Takes a signalfd(2) and calls `handler` with each signal's number.
   void watch_signals(Descriptor signals, std::function<void(int signal)> handler);
 
-  /// Runs the handlers of what is ready now. Returns how many ran.
-  unsigned poll_now() { return wait(Nanoseconds{0}); }
-  /// As poll_now(), after waiting for something to be ready, a wake(), or `timeout` (nullopt: for ever).
+  /// Runs the handlers of what is ready, after waiting for something to be, a wake(), or `timeout` (0: not at
+  /// all; nullopt: for ever). Returns how many ran.
   unsigned wait(std::optional<Nanoseconds> timeout);
   /// Makes the present or the next wait() return at once. From any thread, and from signal handlers.
   void wake();

@@ -37,16 +37,16 @@ TEST_F(EventLoopTest, RunsOnlyWhatIsReadyAndWanted) {
     EXPECT_EQ(readiness, kReadable);
     ++calls;
   });
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
   pipe.put("x");
-  EXPECT_EQ(loop_->poll_now(), 1u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 1u);
   EXPECT_EQ(calls, 1u);
   watch.set_interest(0);
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
   watch.set_interest(kReadable);
   EXPECT_EQ(loop_->wait(std::nullopt), 1u);
   watch.remove();
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
 }
 
 TEST_F(EventLoopTest, HangUpIsReportedOnlyWhileThereIsInterest) {
@@ -54,9 +54,9 @@ TEST_F(EventLoopTest, HangUpIsReportedOnlyWhileThereIsInterest) {
   uint8_t seen = 0;
   EventLoop::Watch watch = loop_->watch(pipe.read_end.get(), 0, [&](uint8_t readiness) { seen = readiness; });
   pipe.write_end.reset();
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
   watch.set_interest(kReadable);
-  EXPECT_EQ(loop_->poll_now(), 1u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 1u);
   EXPECT_EQ(seen, kHungUp);
 }
 
@@ -72,9 +72,9 @@ TEST_F(EventLoopTest, AHandlerMayRemoveItselfAndOthers) {
   b = loop_->watch(second.read_end.get(), kReadable, [&](uint8_t) { ++calls; });
   first.put("x");
   second.put("x");
-  EXPECT_EQ(loop_->poll_now(), 1u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 1u);
   EXPECT_EQ(calls, 1u);
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
 }
 
 TEST_F(EventLoopTest, WakeEndsAWaitThatWouldLastForEver) {
@@ -82,7 +82,7 @@ TEST_F(EventLoopTest, WakeEndsAWaitThatWouldLastForEver) {
   EXPECT_EQ(loop_->wait(std::nullopt), 0u);
   other.join();
   // The wake-up is used up.
-  EXPECT_EQ(loop_->poll_now(), 0u);
+  EXPECT_EQ(loop_->wait(Nanoseconds{0}), 0u);
 }
 
 // Otherwise it would wait for ever: for what it knew when it went there.
