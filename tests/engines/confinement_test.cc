@@ -77,5 +77,29 @@ TEST(Confinement, VerifierFindsWhatMustNotBe) {
   }
 }
 
+// Where a CALL's way to its stub begins right behind what a unit ends with, and the CALL has been linked past
+// it.
+TEST(Confinement, VerifierKnowsTheStubOfALinkedCall) {
+  struct {
+    const char* ends_with;
+    std::vector<uint8_t> code;  // entered at its second byte: ret; call ret; jc 300h further; int3; ...
+  } const programs[] = {
+      {"iret", {0xc3, 0xe8, 0xfa, 0xff, 0xff, 0xff, 0x0f, 0x82, 0, 3, 0, 0, 0xcc, 0xcf}},
+      {"jmp eax", {0xc3, 0xe8, 0xfa, 0xff, 0xff, 0xff, 0x0f, 0x82, 0, 3, 0, 0, 0xcc, 0xff, 0xe0}},
+  };
+  for (const auto& [ends_with, code] : programs) {
+    for (const EngineUsed used : {EngineUsed::Translate, EngineUsed::Trap, EngineUsed::Counted}) {
+      EngineMachine machine(used);
+      Program program;
+      program.state.eip = kCodeBase + 1;
+      program.state.eflags = 0x202;
+      program.state.gpr[4] = kDataBase + 0x1000;
+      program.code = code;
+      ASSERT_EQ(machine.run(program, 1000).reason, cpu::ExitReason::Halted);
+      EXPECT_EQ(verify_translations(*machine.engine()), "") << ends_with;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace vitrine::engines

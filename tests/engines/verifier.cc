@@ -411,8 +411,7 @@ class Verifier {
     };
     for (size_t first = n; first > 0 && !boundaries_.contains(code_[first].at); --first)
       if (led_to_by(code_[first].at, true)) return true;
-    return !led_to_by(code_[n].at, false) && n > 0 &&
-           code_[n - 1].i.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
+    return !led_to_by(code_[n].at, false) && n > 0 && (is_jump(n - 1) || traps(n - 1));
   }
   // lea r15, [r15 + r11] behind mov r15d, r15d; lea r15, [r15 + displacement] behind an access to the stack
   // since the last entry, which CALL is, too; LEAVE's lea r15, [r11 + rbp + 4] behind its load.
@@ -430,6 +429,7 @@ class Verifier {
     if (called_ != 0 && code_[before].at == called_) return true;
     return is(n, {0x4d, 0x8d, 0x7f, 0xfc}) && is_jump(n + 1) && reached_by_calls(n);
   }
+  [[nodiscard]] bool traps(size_t n) const { return code_[n].i.mnemonic == ZYDIS_MNEMONIC_HLT; }
   [[nodiscard]] bool is_jump(size_t n) const {
     return n < code_.size() && code_[n].i.meta.category == ZYDIS_CATEGORY_UNCOND_BR;
   }
