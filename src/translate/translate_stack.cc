@@ -91,11 +91,11 @@ bool push_all(UnitBuilder& builder) {
   return true;
 }
 
-// Both ends are touched first: then nothing faults any more.
+// All of it is read first, upwards: no register has changed when a page is not there, and the address that
+// the guest is told is the first of that page (SDM Vol. 2B, "POPA": one POP after the other).
 bool pop_all(UnitBuilder& builder) {
   if (builder.instruction().operand_size != 4) return false;
-  builder.out().load(kR8, builder.stack(0));
-  builder.out().load(kR8, builder.stack(28));
+  for (int32_t at = 0; at < 32; at += 4) builder.out().load(kR8, builder.stack(at));
   for (unsigned n = 0; n < 8; ++n)
     if (n != x86::kEsp) builder.out().load(host_of(n), builder.stack(28 - 4 * static_cast<int32_t>(n)));
   builder.move_stack_pointer(32);

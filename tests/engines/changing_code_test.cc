@@ -203,7 +203,7 @@ class ChangingCode : public EngineComparison {
     for (unsigned time = 0; time < 2; ++time) {
       const Ending ending = compare(wanted, 0, what);
       EXPECT_EQ(ending.state.gpr[x86::kEdx], edx) << what;
-      EXPECT_EQ(ending.state.eip, kHandlers + 3 + 1) << what << ": " << native_.describe(ending);
+      EXPECT_EQ(ending.state.eip, kHandlers + 3 + 1) << what << ": " << native_->describe(ending);
     }
   }
 };
@@ -266,7 +266,7 @@ class BesideData : public ChangingCode {
     wanted.state.eip = kCodeBase + at;
     wanted.state.gpr[x86::kEcx] = kRounds;
     const auto now = [&] {
-      const auto& engine = *native_.engine();
+      const auto& engine = *native_->engine();
       uint64_t leaves = 0;
       for (const uint64_t count : engine.counters().leaves) leaves += count;
       return Cost{engine.cache().counters().units, engine.cache().counters().drops,
@@ -274,7 +274,7 @@ class BesideData : public ChangingCode {
     };
     const Cost before = now();
     const Ending ending = compare(wanted);
-    EXPECT_EQ(ending.state.gpr[x86::kEcx], 0u) << native_.describe(ending);
+    EXPECT_EQ(ending.state.gpr[x86::kEcx], 0u) << native_->describe(ending);
     const Cost after = now();
     const Cost cost{after.units - before.units, after.drops - before.drops,
                     after.host_faults - before.host_faults, after.leaves - before.leaves};

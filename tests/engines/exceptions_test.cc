@@ -335,10 +335,10 @@ class Exceptions : public EngineComparison {
 
   void check(const Row& row, uint32_t at, const Ending& ending, const std::string& what) {
     ASSERT_EQ(ending.reason, cpu::ExitReason::Halted) << what;
-    EXPECT_EQ(ending.state.eip, kHandlers + row.vector + 1) << what << ": " << native_.describe(ending);
+    EXPECT_EQ(ending.state.eip, kHandlers + row.vector + 1) << what << ": " << native_->describe(ending);
     std::array<uint32_t, 4> frame{};
     ASSERT_TRUE(
-        native_.read(ending.state.gpr[x86::kEsp], {reinterpret_cast<uint8_t*>(frame.data()), sizeof frame}));
+        native_->read(ending.state.gpr[x86::kEsp], {reinterpret_cast<uint8_t*>(frame.data()), sizeof frame}));
     if (row.error) {
       EXPECT_EQ(frame[0], *row.error) << what;
       std::copy(frame.begin() + 1, frame.end(), frame.begin());

@@ -63,9 +63,9 @@ TEST_P(FoundInLockstep, X87PointersAreTheGuests) {
        {Code{}, Code{0xd9, 0xe8}, Code{0xd9, 0xe8, 0xd8, 0x06}, Code{0xd8, 0x06, 0xd9, 0xe8}}) {
     const Program wanted = program(Code{0xdb, 0xe3}.add(used).add({0xd9, 0x37, 0xd9, 0x77, 0x40}));
     const Ending expected = interpreted_.run(wanted, 1000);
-    ASSERT_EQ(native_.run(wanted, 1000).reason, expected.reason);
+    ASSERT_EQ(native_->run(wanted, 1000).reason, expected.reason);
     for (const uint32_t at : {0x40cu, 0x414u, 0x44cu, 0x454u}) {
-      const uint32_t told = pointer(native_, at);
+      const uint32_t told = pointer(*native_, at);
       EXPECT_TRUE(told == 0 || told == pointer(interpreted_, at)) << fmt::format("{:#x}: {:#x}", at, told);
     }
   }
@@ -106,10 +106,10 @@ TEST_P(FoundInLockstep, InterruptBehindARepetitionPushesNoRf) {
     Program wanted = program(code);
     wanted.parts = std::move(parts);
     const Ending ending = compare(wanted);
-    EXPECT_EQ(ending.state.eip, kHandlers + kInterruptVector + 1) << native_.describe(ending);
+    EXPECT_EQ(ending.state.eip, kHandlers + kInterruptVector + 1) << native_->describe(ending);
     uint32_t flags = 0;
     EXPECT_TRUE(
-        native_.read(ending.state.gpr[x86::kEsp] + 8, {reinterpret_cast<uint8_t*>(&flags), sizeof flags}));
+        native_->read(ending.state.gpr[x86::kEsp] + 8, {reinterpret_cast<uint8_t*>(&flags), sizeof flags}));
     return flags;
   };
   EXPECT_NE(pushed_flags({31}) & x86::kRf, 0u);

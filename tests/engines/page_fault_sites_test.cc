@@ -30,11 +30,11 @@ class PageFaultSites : public EngineComparison {
     const uint32_t handler = kCodeBase + kHandler;
     wanted.tables = {{gate, uint32_t{kKernelCode} << 16 | (handler & 0xffff)},
                      {gate + 4, (handler & 0xffff0000) | 0x8e00}};
-    const auto& counters = native_.engine()->counters();
+    const auto& counters = native_->engine()->counters();
     const auto& declines = counters.leaves[static_cast<unsigned>(translate::Leave::Decline)];
     const uint64_t faults = counters.all_traps(), declined = declines;
     const Ending ending = compare(wanted);
-    EXPECT_EQ(ending.state.gpr[x86::kEcx], 0u) << native_.describe(ending);
+    EXPECT_EQ(ending.state.gpr[x86::kEcx], 0u) << native_->describe(ending);
     return {counters.all_traps() - faults, declines - declined};
   }
   // IRET, which the trapping engine learns of by a host fault.
