@@ -141,24 +141,31 @@ constexpr FilterRule kRunning[] = {
     // Nothing executable; and what has no file is private, so that the limit on data holds for it.
     allow(SYS_mmap, {without(2, PROT_EXEC), without(3, MAP_ANONYMOUS)}),
     allow(SYS_mmap, {without(2, PROT_EXEC), without(3, MAP_SHARED)}),
-    allow(SYS_mprotect, {without(2, PROT_EXEC)}),
     fails(SYS_newfstatat, EACCES),
 };
 
+// Shadow paging makes thousands of these a second, and of a call that is always allowed the kernel remembers
+// that: so no condition where it would refuse the same itself (with EACCES).
+FilterRule protection(bool kernel_refuses) {
+  return kernel_refuses ? allow(SYS_mprotect) : allow(SYS_mprotect, {without(2, PROT_EXEC)});
+}
+
 }  // namespace
 
-std::vector<FilterRule> machine_calls(MachinePhase phase, pid_t own, int channel) {
+std::vector<FilterRule> machine_calls(MachinePhase phase, const MachineCaller& caller) {
   std::vector<FilterRule> rules(std::begin(kAlways), std::end(kAlways));
-  const auto number = static_cast<uint64_t>(channel);
+  const auto number = static_cast<uint64_t>(caller.channel);
   // It is the largest, and stays what it is: nothing else takes its number.
   rules.push_back(allow(SYS_close, {Condition{Test::NotAbove, 0, 0, number - 1}}));
   rules.push_back(allow(SYS_sendmsg, {equal(0, number)}));
   rules.push_back(allow(SYS_recvmsg, {equal(0, number)}));
-  rules.push_back(allow(SYS_tgkill, {equal_int(0, static_cast<uint64_t>(own))}));
-  if (phase == MachinePhase::Building)
+  rules.push_back(allow(SYS_tgkill, {equal_int(0, static_cast<uint64_t>(caller.own))}));
+  if (phase == MachinePhase::Building) {
     rules.insert(rules.end(), std::begin(kBuilding), std::end(kBuilding));
-  else
+  } else {
     rules.insert(rules.end(), std::begin(kRunning), std::end(kRunning));
+    rules.push_back(protection(caller.denies_write_execute));
+  }
   return rules;
 }
 

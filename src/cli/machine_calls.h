@@ -16,8 +16,14 @@ enum class MachinePhase : uint8_t {
   Running,   ///< The guest runs.
 };
 
-/// `own`: getpid() in the process. `channel`: its end of the socket to the supervisor, the only descriptor
-/// over which others travel.
-[[nodiscard]] std::vector<sandbox::FilterRule> machine_calls(MachinePhase phase, pid_t own, int channel);
+struct MachineCaller {
+  pid_t own = 0;  ///< getpid() in the process.
+  int channel =
+      0;  ///< Its end of the socket to the supervisor, the only descriptor over which others travel.
+  /// PR_SET_MDWE is in force: the kernel itself refuses mprotect() that would make memory executable.
+  bool denies_write_execute = false;
+};
+
+[[nodiscard]] std::vector<sandbox::FilterRule> machine_calls(MachinePhase phase, const MachineCaller& caller);
 
 }  // namespace vitrine::cli

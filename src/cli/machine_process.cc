@@ -226,9 +226,12 @@ Result<void> seal(SelfConfinement& confinement, const SelfFilter& filter, int ch
   wait_for_release(plan.other);
   plan.config.signals = require(take_machine_signals());
   const int channel = give_up_most(plan);
-  const auto calls = [&](MachinePhase phase) { return machine_calls(phase, ::getpid(), channel); };
-  const SelfFilter building(calls(MachinePhase::Building), sandbox::OtherCalls::Fail);
-  const SelfFilter running(calls(MachinePhase::Running), kOthers);
+  const MachineCaller caller{
+      .own = ::getpid(),
+      .channel = channel,
+      .denies_write_execute = plan.confinement.took(sandbox::Mechanism::DenyWriteExecute)};
+  const SelfFilter building(machine_calls(MachinePhase::Building, caller), sandbox::OtherCalls::Fail);
+  const SelfFilter running(machine_calls(MachinePhase::Running, caller), kOthers);
   (void)require(plan.confinement.install(building));
   plan.config.confinement = describe(plan.confinement.measures(), plan.most_memory);
 

@@ -71,6 +71,11 @@ SelfFilter::SelfFilter(const std::vector<FilterRule>& rules, OtherCalls others) 
   if (tells) telling_code_ = make_code(rules, others);
 }
 
+bool SelfConfinement::took(Mechanism mechanism) const {
+  return std::ranges::any_of(
+      measures_, [&](const Measure& measure) { return measure.mechanism == mechanism && measure.taken; });
+}
+
 bool SelfConfinement::without(Mechanism mechanism) const {
   return std::ranges::find(without_, mechanism) != without_.end();
 }

@@ -82,6 +82,8 @@ class SelfConfinement {
   [[nodiscard]] Result<Descriptor> install(const SelfFilter& filter);
 
   [[nodiscard]] const std::vector<Measure>& measures() const { return measures_; }
+  /// Whether a step has been taken.
+  [[nodiscard]] bool took(Mechanism mechanism) const;
 
  private:
   [[nodiscard]] bool without(Mechanism mechanism) const;

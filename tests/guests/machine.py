@@ -44,6 +44,7 @@ class Machine:
         self.is_qemu = "qemu" in os.path.basename(command[0])
         # A guest that is compared all the time reads keys more slowly, and the BIOS holds only 15 of them.
         self._key_time = 0.2 if {"lockstep", "lockstep-trap"} & set(command) else 0.02
+        self._confined = not self.is_qemu and "--sandbox=off" not in command + options  # and not seen to be so
         self._log = open(log_path, "ab")
         arguments = command + ["-monitor", f"unix:{self._monitor_path},server=on,wait=off"] + options
         self._log.write((" ".join(arguments) + "\n").encode())
@@ -68,9 +69,27 @@ class Machine:
             if not piece:
                 return
 
+    def _expect_confinement(self):
+        """Once, when the guest has been seen to run: its process has given up what a machine does not need."""
+        wanted = ("NoNewPrivs:\t1", "Seccomp:\t2", "CapPrm:\t0000000000000000")
+        until = time.monotonic() + 5
+        while self._confined:
+            try:
+                status = pathlib.Path(f"/proc/{self.process_number()}/status").read_text(encoding="ascii", errors="replace")
+            except OSError:
+                return  # it has ended
+            missing = [line for line in wanted if line not in status]
+            if "State:\tZ" in status or not missing:
+                self._confined = False
+            elif time.monotonic() > until:
+                raise GuestFailed(f"the machine's process is not confined: its status lacks {missing}")
+            else:
+                time.sleep(0.05)  # the machine may have just ended, and its supervisor not yet
+
     def _seen(self):
         """What was expected has come: this is the time until then. Works until the process has been waited for."""
         self.last_seen = time.monotonic()
+        self._expect_confinement()
         try:
             fields = pathlib.Path(f"/proc/{self.process_number()}/stat").read_text(encoding="ascii", errors="replace")
             user, system = fields.rpartition(")")[2].split()[11:13]

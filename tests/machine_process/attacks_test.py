@@ -214,7 +214,16 @@ class Attacks(SharedAttacks, harness.TestCase):
         self.assert_stopped("map-memfd", call="memfd_create", machine=engine_options("lockstep"))
 
     def test_write_the_program(self):
-        self.assert_stopped("write-code", call="mprotect")
+        self.protect("write-code")
+
+    def test_protect_executable(self):
+        self.protect("protect-executable")
+
+    def protect(self, name):
+        """Where the kernel refuses it, it fails; elsewhere the filter kills."""
+        for host, options in HOSTS.items():
+            refused = harness.denies_write_execute() and "deny-write-execute" not in options
+            self.assert_stopped(name, call=None if refused else "mprotect", hosts=[host])
 
     # Memory that no limit counts
 

@@ -4,8 +4,11 @@ guest, confined and not.
 usage of each test: NAME_test.py --program VITRINE --attack MACHINE_ATTACK [unittest's arguments]
 Status 77: everything was skipped.
 """
+import functools
+import json
 import pathlib
 import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "box"))
@@ -25,6 +28,13 @@ HOSTS = {
 }
 ENGINES = ["translate", "interpret", "trap", "lockstep"]
 MACHINE = ["-display", "none", "-monitor", "none", "-serial", "null", "-bios", "none", "-m", "16"]
+
+
+@functools.cache
+def denies_write_execute():
+    """Whether this host's kernel itself refuses what would make memory executable (PR_SET_MDWE)."""
+    told = subprocess.run([options.program, "doctor", "--json"], stdout=subprocess.PIPE, check=False).stdout
+    return json.loads(told)["mechanisms"]["deny-write-execute"]["available"]
 
 
 def engine_options(engine):
