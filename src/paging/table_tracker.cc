@@ -31,6 +31,8 @@ SpaceKey SpaceKey::of(const PagingRegisters& registers) {
 namespace {
 
 constexpr uint32_t kMostPatience = 1u << 20;
+// Of tables that are no more, for as many new ones: 300 KiB. Each takes an aligned allocation.
+constexpr size_t kMostUnused = 64;
 
 // Whether an entry, as it is now, gives what is to be filled from it as it was walked.
 bool serves(uint64_t walked, uint64_t now, ShadowState state) {
@@ -68,7 +70,7 @@ TrackedTable* TableTracker::table(const PagingRegisters& registers, PhysicalAddr
   const auto known = tables_.find(key);
   if (known != tables_.end()) return known->second.get();
   if (tables_.size() >= kMostTables) return nullptr;
-  auto made = std::make_unique<TrackedTable>();
+  std::unique_ptr<TrackedTable> made = unused_table();
   made->block = region.read_block;
   made->page = page;
   made->width = width;
@@ -76,6 +78,14 @@ TrackedTable* TableTracker::table(const PagingRegisters& registers, PhysicalAddr
   TrackedTable* const table = tables_.emplace(key, std::move(made)).first->second.get();
   if (protects()) protect(*table);
   std::memcpy(table->copy.data(), memory_of(*table), kPageSize);
+  return table;
+}
+
+std::unique_ptr<TrackedTable> TableTracker::unused_table() {
+  if (unused_.empty()) return std::make_unique<TrackedTable>();
+  std::unique_ptr<TrackedTable> table = std::move(unused_.back());
+  unused_.pop_back();
+  *table = {};
   return table;
 }
 
@@ -95,7 +105,9 @@ void TableTracker::release(ShadowSpace& space, uint32_t slot) {
   if (!table->users.empty()) return;
   if (std::exchange(table->watched, false))
     memory_.release_watch(*table->block, table->page, Watch::PageTable);
-  tables_.erase(id(*table->block, table->page, table->width));
+  const auto known = tables_.find(id(*table->block, table->page, table->width));
+  if (unused_.size() < kMostUnused) unused_.push_back(std::move(known->second));
+  tables_.erase(known);
 }
 
 void TableTracker::detach(ShadowSpace& space) {

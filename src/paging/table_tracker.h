@@ -144,6 +144,7 @@ class TableTracker {
  private:
   [[nodiscard]] static uint64_t id(const memory::RamBlock& block, uint64_t page, EntryWidth width);
   [[nodiscard]] TrackedTable* table(const PagingRegisters& registers, PhysicalAddress entry);
+  [[nodiscard]] std::unique_ptr<TrackedTable> unused_table();
   void attach(ShadowSpace& space, uint32_t slot, TrackedTable& table);
   void release(ShadowSpace& space, uint32_t slot);
   void drop_slot(ShadowSpace& space, EntryWidth width, uint32_t slot);
@@ -178,6 +179,7 @@ class TableTracker {
   ShadowCounters& counters_;
   Options options_;
   std::unordered_map<uint64_t, std::unique_ptr<TrackedTable>> tables_;
+  std::vector<std::unique_ptr<TrackedTable>> unused_;  // of processes that have ended, for the next ones
   std::unordered_map<uint64_t, std::unique_ptr<TrackedDirectory>> directories_;
   std::vector<Written> written_;
   uint64_t round_ = 0;

@@ -297,6 +297,7 @@ class Engine final : public cpu::NativeEngine,
     const paging::ShadowWindow* window = nullptr;
     uint32_t page = 0;
     uint8_t count = 0;
+    uint64_t load = 0;  ///< The load of a page table that came before the first of them.
   };
   std::array<Touched, 64> touched_{};  // by the last bits of the page's number
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};

@@ -15,6 +15,9 @@ constexpr uint32_t kRunsToJudge = 64, kRunsWorthAFault = 16;
 constexpr uint8_t kMostPatience = 12;
 // So many accesses that slow instructions make to a page, and it is filled: by then it will be used again.
 constexpr uint8_t kTouchesToBeFilled = 4;
+// Within so many loads of a page table. Else one access each time that a program forks or starts would count
+// as if there were many, at the same place of what is another process by now.
+constexpr uint64_t kLoadsToBeFilled = 8;
 
 // Where the instruction is about to access memory. A string instruction's two places count as one: that which
 // is written, if any.
@@ -98,7 +101,9 @@ void Engine::note_fill_spared(uint32_t eip, uint32_t page) {
   if (slow == nullptr || slow->reason != SlowReason::PageFault) return;
   ++slow->page_faults;
   Touched& touched = touched_[page % touched_.size()];
-  if (touched.window != window_ || touched.page != page) touched = {.window = window_, .page = page};
+  const uint64_t load = shadow_counters().page_table_loads;
+  if (touched.window != window_ || touched.page != page || load - touched.load > kLoadsToBeFilled)
+    touched = {.window = window_, .page = page, .load = load};
   if (++touched.count < kTouchesToBeFilled) return;
   touched = {};
   const inspect::ActivityScope scope(core_->activity, inspect::Activity::Fill);
