@@ -65,5 +65,23 @@ TEST_F(FillSites, FillWhatIsUsedOften) {
   EXPECT_LE(declined() - before, 2 * kRounds) << "HLT, and no more than one other";
 }
 
+// What each process uses once is not used often, though it is the same place each time.
+TEST_F(FillSites, DoNotFillWhatIsUsedOnceBetweenLoads) {
+  for (unsigned i = 0; i < kRounds; ++i) {
+    empty();
+    load();
+  }
+  constexpr unsigned kLoadsOfOneProcess = 4;
+  unsigned shown = 0;
+  for (unsigned i = 0; i < kRounds; ++i) {
+    for (unsigned n = 0; n < kLoadsOfOneProcess; ++n) empty();
+    load();
+    const paging::ShadowWindow& window =
+        guest_->engine(0)->shadow().active().window(paging::Privilege::Supervisor);
+    if (window.entry(VirtualAddress(kAddress)).block != nullptr) ++shown;
+  }
+  EXPECT_LE(shown, kRounds / 20);
+}
+
 }  // namespace
 }  // namespace vitrine::engines
