@@ -413,6 +413,11 @@ uint64_t LocalApic::read_memory(uint64_t offset, unsigned size) {
   return (uint64_t{*value} >> (8 * within)) & mask;
 }
 
+bool LocalApic::is_steady(uint64_t offset, unsigned size) const {
+  const uint64_t where = offset & (kWindowSize - 1);
+  return size == 4 && (where == kId || where == kVersion);
+}
+
 void LocalApic::write_memory(uint64_t offset, unsigned size, uint64_t value) {
   offset &= kWindowSize - 1;
   if (size < 4 || (offset & 15) != 0) return;

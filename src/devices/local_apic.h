@@ -80,6 +80,8 @@ class LocalApic final : public memory::MemoryDevice, public IrqSink, public Apic
   [[nodiscard]] std::string_view name() const override { return "local-apic"; }
   [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;
   void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
+  /// The identification and the version.
+  [[nodiscard]] bool is_steady(uint64_t offset, unsigned size) const override;
   /// LINT0 and LINT1.
   void set_irq_line(unsigned line, bool level) override;
 

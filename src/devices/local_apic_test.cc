@@ -94,6 +94,12 @@ TEST_F(LocalApicTest, StateAfterReset) {
   EXPECT_EQ(get(kId, 2), 0x02000000u);
 }
 
+TEST_F(LocalApicTest, OnlyIdentificationAndVersionStayAsTheyAre) {
+  for (uint64_t offset = 0; offset < 0x1000; offset += 4)
+    EXPECT_EQ(apic().is_steady(offset, 4), offset == kId || offset == 0x30) << offset;
+  EXPECT_FALSE(apic().is_steady(kId, 1));
+}
+
 TEST_F(LocalApicTest, DeliversByPriority) {
   EXPECT_TRUE(send_fixed(0x41));
   EXPECT_TRUE(processors[0].intr);

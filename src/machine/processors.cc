@@ -263,6 +263,10 @@ uint64_t Processors::read_memory(uint64_t offset, unsigned size) {
   return units_[current_]->apic->read_memory(offset, size);
 }
 
+bool Processors::is_steady(uint64_t offset, unsigned size) const {
+  return units_[current_]->apic->is_steady(offset, size);
+}
+
 void Processors::write_memory(uint64_t offset, unsigned size, uint64_t value) {
   units_[current_]->apic->write_memory(offset, size, value);
 }

@@ -133,6 +133,7 @@ class Processors final : public cpu::ProcessorBus,
   // The local APICs' page: an access goes to the APIC of the vCPU that makes it.
   [[nodiscard]] std::string_view name() const override { return "local-apic"; }
   [[nodiscard]] uint64_t read_memory(uint64_t offset, unsigned size) override;
+  [[nodiscard]] bool is_steady(uint64_t offset, unsigned size) const override;
   void write_memory(uint64_t offset, unsigned size, uint64_t value) override;
 
   // cpu::ProcessorBus

@@ -285,6 +285,15 @@ uint64_t PhysicalMap::read(PhysicalAddress address, unsigned size) const {
   return region.device->read_memory(offset, size) & ones;
 }
 
+inspect::DeviceCounter* PhysicalMap::steady_register(PhysicalAddress address, unsigned size) const {
+  const PhysicalAddress where = gated(address);
+  if (where.page_offset() + size > kPageSize || gate_ != nullptr) return nullptr;
+  const Region& region = find(where);
+  if (region.read_block != nullptr || region.device == nullptr) return nullptr;
+  const uint64_t offset = region.device_offset + (where.value - region.start.value);
+  return region.device->is_steady(offset, size) ? region.counter : nullptr;
+}
+
 void PhysicalMap::write(PhysicalAddress address, unsigned size, uint64_t value) {
   const PhysicalAddress where = gated(address);
   if (where.page_offset() + size > kPageSize) {

@@ -34,6 +34,9 @@ class MemoryDevice {
   [[nodiscard]] virtual std::string_view name() const { return "unnamed"; }
   [[nodiscard]] virtual uint64_t read_memory(uint64_t offset, unsigned size) = 0;
   virtual void write_memory(uint64_t offset, unsigned size, uint64_t value) = 0;
+  /// Whether what is read there stays as it is, and reading does nothing else, until the processor that reads
+  /// it writes to the device or is reset.
+  [[nodiscard]] virtual bool is_steady(uint64_t /*offset*/, unsigned /*size*/) const { return false; }
 };
 
 /// What someone wants at an address range. Ranges are whole pages.
@@ -184,6 +187,8 @@ class PhysicalMap {
   /// not cross a page.
   [[nodiscard]] uint64_t read(PhysicalAddress address, unsigned size) const;
   void write(PhysicalAddress address, unsigned size, uint64_t value);
+  /// If such a read reaches a register that is MemoryDevice::is_steady(): the device's counter. Else null.
+  [[nodiscard]] inspect::DeviceCounter* steady_register(PhysicalAddress address, unsigned size) const;
 
   /// Sets a Watch bit of a page; when it was not watched before, tells every WriteListener.
   void watch(RamBlock& block, uint64_t page, Watch reason);

@@ -16,6 +16,9 @@ struct Registers : MemoryDevice {
   void write_memory(uint64_t offset, unsigned size, uint64_t) override {
     accesses.emplace_back(offset, size);
   }
+  [[nodiscard]] bool is_steady(uint64_t offset, unsigned size) const override {
+    return offset == 0x20 && size == 4;
+  }
 };
 
 struct Listener : MapListener, WriteListener {
@@ -66,6 +69,19 @@ TEST_F(PhysicalMapTest, DeviceSeesOffsetsAndWholeAccesses) {
   EXPECT_EQ(map.read(PhysicalAddress(0xfee00020), 4), 0x55667788u);
   map.write(PhysicalAddress(0xfee00300), 4, 1);
   EXPECT_EQ(device.accesses, (std::vector<std::pair<uint64_t, unsigned>>{{0x20, 4}, {0x300, 4}}));
+}
+
+TEST_F(PhysicalMapTest, SteadyRegistersAreCountedAtTheirDevice) {
+  Registers device;
+  map.add(Placement::ram(PhysicalAddress(0), kPageSize, *ram, 0));
+  map.add(Placement::mmio(PhysicalAddress(0xfee00000), kPageSize, device));
+  inspect::DeviceCounter* const counter = map.steady_register(PhysicalAddress(0xfee00020), 4);
+  ASSERT_NE(counter, nullptr);
+  EXPECT_EQ(counter->device, &device);
+  EXPECT_TRUE(device.accesses.empty());
+  EXPECT_EQ(map.steady_register(PhysicalAddress(0xfee00024), 4), nullptr);
+  EXPECT_EQ(map.steady_register(PhysicalAddress(0x20), 4), nullptr);
+  EXPECT_EQ(map.steady_register(PhysicalAddress(0x80000020), 4), nullptr);
 }
 
 TEST_F(PhysicalMapTest, AnAccessAcrossRegionsTakesEachPartFromItsOwn) {

@@ -339,15 +339,18 @@ void Engine::run_translated(const void* code) {
   by_signal_ = false;
   inspect::ActivityCell& activity = core_->activity;
   activity.set(inspect::Activity::Guest);
-  if (lock_ == nullptr) {
-    enter(context_.get(), code);
-    return activity.set(inspect::Activity::Monitor);
+  if (lock_ != nullptr) {
+    stacks_stale_ = false;
+    begin_outside();
   }
-  stacks_stale_ = false;
-  begin_outside();
-  enter(context_.get(), code);
+  do {
+    enter(context_.get(), code);
+    code = go_on_with_steady();
+  } while (code != nullptr);
   activity.set(inspect::Activity::Monitor);
-  end_outside();
+  if (lock_ != nullptr) end_outside();
+  forget_steady();
+  if (lock_ == nullptr) return;
   context_->kicked = 0;                      // Who set it has set `attention`, too, or is done.
   if (stacks_stale_) reset_return_stacks();  // For those that have just been saved.
 }
@@ -384,6 +387,8 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   leave_state(core);
   core.state.eip = eip;
   interpreted(block.code[0].operation);
+  const DeclineIndex index = context_->site;
+  const std::optional<uint32_t> to_know = address_to_know(core, cache_->decline(index));
   const std::optional<uint32_t> to_fill = slow_run_ ? page_to_fill(core, block.code[0]) : std::nullopt;
   core.faulted = false;
   core.flags_from_state();
@@ -403,6 +408,8 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
                       state.interrupt_shadow || state.activity != cpu::Activity::Running ||
                       core.remaining <= 0 || core.attention.load(std::memory_order_acquire) != 0;
   if (wanted || !suitable(core)) return false;
+  // What was executed may have emptied the cache.
+  if (to_know && index < cache_->end_of_declines()) know_steady(core, cache_->decline(index), *to_know);
   enter_state(core);
   return true;
 }
@@ -421,6 +428,7 @@ Engine::Outcome Engine::run(Core& core) {
   c.kicked = 0;
   set_current_engine(this);
   thread_ = ::pthread_self();
+  forget_steady();
   mode_seen_ = kModeUnknown;  // Another engine may have run on this thread.
   enter_state(core);
   if (counting_) begin_count(core);
@@ -446,12 +454,16 @@ Engine::Outcome Engine::run(Core& core) {
       else if (known == nullptr)
         remember_jump(lookup, eip, reason);
     }
+    entered_ = eip;
     run_translated(lookup.code);
     if (often_filled_) settle_hidden_faults();
     reason = static_cast<Leave>(c.reason);
     ++counters_.leaves[c.reason];
     if (counting_) settle_count(core, reason);
-    if (reason == Leave::Aborted) continue;
+    if (reason == Leave::Aborted) {
+      eip = entered_;
+      continue;
+    }
     core.repeating = std::exchange(repetition_stopped_, false);
     eip = c.eip;
     if (reason == Leave::Spent) break;

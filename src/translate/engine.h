@@ -80,6 +80,7 @@ struct EngineCounters {
   inspect::SharedCounter kicks;                                                ///< Signals from outside.
   uint64_t unsuitable = 0;    ///< Times that the mode was the interpreter's.
   uint64_t instructions = 0;  ///< That ran natively; only where they are counted.
+  uint64_t steady_reads = 0;  ///< Of device registers, without the interpreter (engine_steady.cc).
 
   [[nodiscard]] uint64_t all_traps() const;
 };
@@ -220,6 +221,10 @@ class Engine final : public cpu::NativeEngine,
                                                      const cpu::Instruction& instruction) const;
   [[nodiscard]] cpu::Block* declined_block(cpu::Core& core, uint32_t eip);
   [[nodiscard]] bool interpret(cpu::Core& core, uint32_t eip, cpu::Block& block);
+  [[nodiscard]] std::optional<uint32_t> address_to_know(const cpu::Core& core, const Decline& decline) const;
+  void know_steady(const cpu::Core& core, Decline& decline, uint32_t linear);
+  [[nodiscard]] const void* go_on_with_steady();
+  void forget_steady();
   void remember_jump(const Lookup& lookup, uint32_t eip, Leave reason);
   [[nodiscard]] uint32_t* code_map(CodePrivilege mode);
   [[nodiscard]] uint32_t* target_table(CodePrivilege mode);
@@ -289,6 +294,7 @@ class Engine final : public cpu::NativeEngine,
   bool slow_run_ = false;                 // what interpret() executes is a SlowSite
   std::optional<uint32_t> often_filled_;  // an instruction whose page had to be filled too often
   std::optional<uint32_t> stray_;         // a CALL whose returns come from elsewhere too often
+  uint32_t entered_ = 0;                  // the instruction that translated code was entered at last
   bool repetition_stopped_ = false;       // Leave::Kicked between two steps of a string instruction
   uint32_t fault_address_ = 0;            // Leave::Fault
   uint32_t fault_error_ = 0;
@@ -299,6 +305,14 @@ class Engine final : public cpu::NativeEngine,
     uint8_t count = 0;
     uint64_t load = 0;  ///< The load of a page table that came before the first of them.
   };
+  /// Since the interpreter has read it nothing has happened but translated code and more such reads.
+  struct SteadyRegister {
+    inspect::DeviceCounter* counter = nullptr;  // null: none is known
+    uint32_t linear = 0;
+    uint32_t value = 0;
+    uint64_t reads = 0;  // not counted yet
+  };
+  SteadyRegister steady_;
   std::array<Touched, 64> touched_{};  // by the last bits of the page's number
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
   void* alarm_ = nullptr;       // timer_t

@@ -76,6 +76,8 @@ void Engine::report(inspect::Section& section) const {
   inspect::Section& ways_out = section.section("exits", "ways out of translated code");
   ways_out.count("total", "all", std::accumulate(c.leaves.begin(), c.leaves.end(), uint64_t{0}));
   for (size_t n = 0; n < kLeaves.size(); ++n) ways_out.count(kLeaves[n].key, kLeaves[n].title, c.leaves[n]);
+  section.section("steady_reads", "device registers read again without it")
+      .count("total", "all", c.steady_reads);
   section.section("unsuitable", "modes for the interpreter").count("total", "all", c.unsuitable);
 
   inspect::Section& code = section.section("code", "translated code");

@@ -123,6 +123,7 @@ struct SlowSite {
 struct Decline {
   cpu::BlockPointer block;  ///< That instruction alone; null: not executed yet.
   bool slow = false;        ///< A SlowSite.
+  bool unsteady = false;    ///< What it reads does not stay as it is (engine_steady.cc).
 };
 inline constexpr DeclineIndex kNoDecline = 0;
 
