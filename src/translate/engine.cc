@@ -345,11 +345,11 @@ void Engine::run_translated(const void* code) {
   }
   do {
     enter(context_.get(), code);
-    code = go_on_with_steady();
+    code = steady_.counter != nullptr ? go_on_with_steady() : nullptr;
   } while (code != nullptr);
   activity.set(inspect::Activity::Monitor);
   if (lock_ != nullptr) end_outside();
-  forget_steady();
+  if (steady_.counter != nullptr) forget_steady();
   if (lock_ == nullptr) return;
   context_->kicked = 0;                      // Who set it has set `attention`, too, or is done.
   if (stacks_stale_) reset_return_stacks();  // For those that have just been saved.
@@ -388,7 +388,8 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   core.state.eip = eip;
   interpreted(block.code[0].operation);
   const DeclineIndex index = context_->site;
-  const std::optional<uint32_t> to_know = address_to_know(core, cache_->decline(index));
+  const std::optional<uint32_t> to_know =
+      slow_run_ ? address_to_know(core, cache_->decline(index)) : std::nullopt;
   const std::optional<uint32_t> to_fill = slow_run_ ? page_to_fill(core, block.code[0]) : std::nullopt;
   core.faulted = false;
   core.flags_from_state();
@@ -428,7 +429,7 @@ Engine::Outcome Engine::run(Core& core) {
   c.kicked = 0;
   set_current_engine(this);
   thread_ = ::pthread_self();
-  forget_steady();
+  if (steady_.counter != nullptr) forget_steady();
   mode_seen_ = kModeUnknown;  // Another engine may have run on this thread.
   enter_state(core);
   if (counting_) begin_count(core);

@@ -33,7 +33,7 @@ bool is_plain_load(const cpu::Instruction& i) {
 // Before the interpreter executes a slow instruction, as the state is now.
 std::optional<uint32_t> Engine::address_to_know(const cpu::Core& core, const Decline& decline) const {
   // No block: the unit has just been dropped.
-  if (!decline.slow || decline.unsteady || !decline.block || core.observer != nullptr) return std::nullopt;
+  if (decline.unsteady || !decline.block || core.observer != nullptr) return std::nullopt;
   const cpu::Instruction& i = decline.block->code[0];
   if (!is_plain_load(i)) return std::nullopt;
   std::array<uint32_t, 8> gpr{};
@@ -52,13 +52,11 @@ void Engine::know_steady(const cpu::Core& core, Decline& decline, uint32_t linea
   steady_ = {.counter = counter, .linear = linear, .value = core.state.gpr[decline.block->code[0].reg]};
 }
 
-// Translated code has come back, and the machine's lock has not been taken yet. Where it goes on; null: not
-// from here.
+// One is known. Translated code has come back, and the machine's lock has not been taken yet. Where it goes
+// on; null: not from here.
 const void* Engine::go_on_with_steady() {
   GuestContext& c = *context_;
-  if (steady_.counter == nullptr || by_signal_ || c.kicked != 0 ||
-      static_cast<Leave>(c.reason) != Leave::Decline)
-    return nullptr;
+  if (by_signal_ || c.kicked != 0 || static_cast<Leave>(c.reason) != Leave::Decline) return nullptr;
   if (c.site == kNoDecline || c.site >= cache_->end_of_declines()) return nullptr;
   const cpu::BlockPointer& block = cache_->decline(c.site).block;
   if (!block) return nullptr;
@@ -75,7 +73,6 @@ const void* Engine::go_on_with_steady() {
 
 // With the lock again.
 void Engine::forget_steady() {
-  if (steady_.counter == nullptr) return;
   steady_.counter->reads += steady_.reads;
   counters_.steady_reads += steady_.reads;
   steady_ = {};
