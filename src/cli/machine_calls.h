@@ -18,8 +18,8 @@ enum class MachinePhase : uint8_t {
 
 struct MachineCaller {
   pid_t own = 0;  ///< getpid() in the process.
-  int channel =
-      0;  ///< Its end of the socket to the supervisor, the only descriptor over which others travel.
+  /// Its end of the socket to the supervisor, the only descriptor over which others travel.
+  int channel = 0;
   /// PR_SET_MDWE is in force: the kernel itself refuses mprotect() that would make memory executable.
   bool denies_write_execute = false;
 };

@@ -223,16 +223,11 @@ TEST(ConfineSelf, AnEmptyRootAndNobodyElse) {
     SelfConfinement confinement;
     REQUIRE(::access("/proc/self", F_OK) == 0);
     confinement.leave_namespaces();
-    const auto taken = [&](Mechanism mechanism) {
-      return std::ranges::any_of(confinement.measures(), [&](const Measure& measure) {
-        return measure.mechanism == mechanism && measure.taken;
-      });
-    };
-    REQUIRE(taken(Mechanism::UserNamespace));
-    REQUIRE(taken(Mechanism::MountNamespace));
+    REQUIRE(confinement.took(Mechanism::UserNamespace));
+    REQUIRE(confinement.took(Mechanism::MountNamespace));
     REQUIRE(::access("/proc/self", F_OK) != 0 && errno == ENOENT);
     REQUIRE(::open("/x", O_WRONLY | O_CREAT, 0600) < 0);
-    if (taken(Mechanism::PidNamespace)) {
+    if (confinement.took(Mechanism::PidNamespace)) {
       const pid_t child = ::fork();
       if (child == 0) ::_exit(::getpid() == 1 && ::kill(-1, 0) != 0 ? 0 : 1);
       int status = 0;

@@ -348,9 +348,8 @@ void Engine::run_translated(const void* code) {
     code = steady_.counter != nullptr ? go_on_with_steady() : nullptr;
   } while (code != nullptr);
   activity.set(inspect::Activity::Monitor);
-  if (lock_ != nullptr) end_outside();
-  if (steady_.counter != nullptr) forget_steady();
   if (lock_ == nullptr) return;
+  end_outside();
   context_->kicked = 0;                      // Who set it has set `attention`, too, or is done.
   if (stacks_stale_) reset_return_stacks();  // For those that have just been saved.
 }
@@ -457,6 +456,7 @@ Engine::Outcome Engine::run(Core& core) {
     }
     entered_ = eip;
     run_translated(lookup.code);
+    if (steady_.counter != nullptr) forget_steady();
     if (often_filled_) settle_hidden_faults();
     reason = static_cast<Leave>(c.reason);
     ++counters_.leaves[c.reason];

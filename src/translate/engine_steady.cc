@@ -8,14 +8,15 @@
 // of the physical map) is an instruction of this processor's that is interpreted, or is done by somebody who
 // has halted it first. Either way run() comes back and what was known is forgotten.
 #include <array>
-#include <cstring>
 
+#include "cpu/access.h"
 #include "cpu/translation.h"
 #include "translate/engine.h"
 
 namespace vitrine::translate {
 namespace {
 
+// As cpu::effective_offset(), from the registers that translated code has left.
 uint32_t address_of(const cpu::Instruction& i, const std::array<uint32_t, 8>& gpr) {
   const auto value = [&](uint8_t reg) { return reg == cpu::kNoRegister ? 0 : gpr[reg]; };
   return i.displacement + value(i.base) + (value(i.index) << i.scale);
@@ -35,10 +36,7 @@ std::optional<uint32_t> Engine::address_to_know(const cpu::Core& core, const Dec
   // No block: the unit has just been dropped.
   if (decline.unsteady || !decline.block || core.observer != nullptr) return std::nullopt;
   const cpu::Instruction& i = decline.block->code[0];
-  if (!is_plain_load(i)) return std::nullopt;
-  std::array<uint32_t, 8> gpr{};
-  std::memcpy(gpr.data(), core.state.gpr.data(), sizeof gpr);
-  return address_of(i, gpr);
+  return is_plain_load(i) ? std::optional(cpu::effective_offset(core, i)) : std::nullopt;
 }
 
 // It has been executed, without a fault.
