@@ -253,6 +253,7 @@ void Engine::enter_state(Core& core) {
     c.system_flags = system;
     c.negated_uncommon = 0 - extract(system, kUncommonFlags);
   }
+  c.controls = {state.cr0, 0, state.cr2, state.cr3};
   c.interrupt_waits = core.interrupt_request && !state.interrupt_held ? 1 : 0;
   known_segments_.enter(core, c);
   if (load_pending_ || core.mode_changes != mode_seen_) {
@@ -368,7 +369,7 @@ cpu::Block* Engine::declined_block(Core& core, uint32_t eip) {
   }
   slow_run_ = decline.slow;
   cpu::Block* const block = decline.block.get();
-  if (decline.slow) note_decline(eip);
+  if (slow_run_ != nullptr) note_slow_run(eip, *slow_run_);
   return block;
 }
 
@@ -388,8 +389,9 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   interpreted(block.code[0].operation);
   const DeclineIndex index = context_->site;
   const std::optional<uint32_t> to_know =
-      slow_run_ ? address_to_know(core, cache_->decline(index)) : std::nullopt;
-  const std::optional<uint32_t> to_fill = slow_run_ ? page_to_fill(core, block.code[0]) : std::nullopt;
+      slow_run_ != nullptr ? address_to_know(core, cache_->decline(index)) : std::nullopt;
+  const std::optional<uint32_t> to_fill =
+      slow_run_ != nullptr ? page_to_fill(core, block.code[0]) : std::nullopt;
   core.faulted = false;
   core.flags_from_state();
   core.activity.set(inspect::Activity::Interpreter);
@@ -398,18 +400,19 @@ bool Engine::interpret(Core& core, uint32_t eip, cpu::Block& block) {
   core.flags_to_state();
   core.restore_displaced();
   core.link_slot = nullptr;
-  if (core.faulted)
-    note_fault_while_slow(eip);
-  else if (to_fill && !load_pending_ && core.mode_changes == mode_seen_)
-    note_fill_spared(eip, *to_fill);
+  if (index >= cache_->end_of_declines()) slow_run_ = nullptr;  // What was executed has emptied the cache.
+  if (core.faulted) {
+    if (slow_run_ != nullptr) ++slow_run_->page_faults;
+  } else if (to_fill && !load_pending_ && core.mode_changes == mode_seen_) {
+    note_fill_spared(*to_fill);
+  }
   const cpu::CpuState& state = core.state;
   const bool interrupt = core.interrupt_due() || state.nmis_pending != 0;
   const bool wanted = core.faulted || core.repeating || interrupt || core.pending_dr6 != 0 ||
                       state.interrupt_shadow || state.activity != cpu::Activity::Running ||
                       core.remaining <= 0 || core.attention.load(std::memory_order_acquire) != 0;
   if (wanted || !suitable(core)) return false;
-  // What was executed may have emptied the cache.
-  if (to_know && index < cache_->end_of_declines()) know_steady(core, cache_->decline(index), *to_know);
+  if (to_know && slow_run_ != nullptr) know_steady(core, cache_->decline(index), *to_know);
   enter_state(core);
   return true;
 }

@@ -163,6 +163,14 @@ class Engine final : public cpu::NativeEngine,
     uint64_t pointer = 0;  // while it is not the active one
     uint32_t esp = 0;      // the guest's when it was left
   };
+  /// A page that the window does not show, and that the interpreter has accessed lately in translated code's
+  /// stead.
+  struct Touched {
+    const paging::ShadowWindow* window = nullptr;
+    uint32_t page = 0;
+    uint8_t count = 0;
+    uint64_t load = 0;  ///< The load of a page table that came before the first of them.
+  };
   struct Lookup {
     enum class Status : uint8_t { Found, Fault, Interpret } status = Status::Interpret;
     const void* code = nullptr;
@@ -198,7 +206,8 @@ class Engine final : public cpu::NativeEngine,
   [[nodiscard]] CodePage* page_before(uint32_t virtual_page) const;
   void know(CodePage& page);
   void know_neighbours(uint32_t virtual_page);
-  void set_target(uint32_t* targets, uint32_t eip, uint32_t entry);
+  [[nodiscard]] TargetedPage& targeted_page(uint32_t page);
+  static void set_target(uint32_t* table, TargetedPage& targeted, uint16_t offset, uint32_t entry);
   [[nodiscard]] static const uint8_t* bytes_of(const CodePage& page) {
     return page.key.block->data() + (page.key.page << kPageShift);
   }
@@ -208,15 +217,16 @@ class Engine final : public cpu::NativeEngine,
   [[nodiscard]] const void* find_jump(uint32_t eip) const;
   [[nodiscard]] CodePage* known_page(uint32_t eip) const;
   void note_decline(uint32_t eip);
+  void note_slow_run(uint32_t eip, SlowSite& slow);
   void note_page_fault(uint32_t eip);
-  void note_fault_while_slow(uint32_t eip);
   void note_hidden_fault(const TranslationCache::Place& place);
   void settle_hidden_faults();
-  void note_fill_spared(uint32_t eip, uint32_t page);
+  void note_fill_spared(uint32_t page);
+  [[nodiscard]] Touched& touched_page(uint32_t page);
+  [[nodiscard]] bool spares_fill(uint32_t page);
   void fill_after_fault(const cpu::Core& core);
   [[nodiscard]] static bool page_faults_often(SlowSite& slow);
   void leave_to_interpreter(CodePage& page, uint16_t offset);
-  [[nodiscard]] SlowSite* slow_site(uint32_t eip) const;
   [[nodiscard]] std::optional<uint32_t> page_to_fill(const cpu::Core& core,
                                                      const cpu::Instruction& instruction) const;
   [[nodiscard]] cpu::Block* declined_block(cpu::Core& core, uint32_t eip);
@@ -291,20 +301,13 @@ class Engine final : public cpu::NativeEngine,
   std::optional<uint32_t> slow_site_;     // whose access was not to be had
   bool wraps_ = false;                    // since it was outside the window
   std::optional<uint32_t> resumed_;       // the instruction that fault_address_ is of
-  bool slow_run_ = false;                 // what interpret() executes is a SlowSite
+  SlowSite* slow_run_ = nullptr;          // of what interpret() executes, if it is one
   std::optional<uint32_t> often_filled_;  // an instruction whose page had to be filled too often
   std::optional<uint32_t> stray_;         // a CALL whose returns come from elsewhere too often
   uint32_t entered_ = 0;                  // the instruction that translated code was entered at last
   bool repetition_stopped_ = false;       // Leave::Kicked between two steps of a string instruction
   uint32_t fault_address_ = 0;            // Leave::Fault
   uint32_t fault_error_ = 0;
-  /// Pages that slow instructions have accessed lately and that the window does not show.
-  struct Touched {
-    const paging::ShadowWindow* window = nullptr;
-    uint32_t page = 0;
-    uint8_t count = 0;
-    uint64_t load = 0;  ///< The load of a page table that came before the first of them.
-  };
   /// Since the interpreter has read it nothing has happened but translated code and more such reads.
   struct SteadyRegister {
     inspect::DeviceCounter* counter = nullptr;  // null: none is known

@@ -188,11 +188,13 @@ void Engine::know(CodePage& page) {
   uint32_t& id = code_map(mode_)[page.key.virtual_page];
   if (id == 0) window_code_now_->used[static_cast<size_t>(mode_)].push_back(page.key.virtual_page);
   id = page.id;
-  uint32_t* const targets = target_table(mode_);
-  if (targets == nullptr) return;
+  if (page.targets.empty()) return;
+  uint32_t* const table = target_table(mode_);
+  if (table == nullptr) return;
+  TargetedPage& targeted = targeted_page(page.key.virtual_page);
   for (const uint16_t offset : page.targets) {
     if (const uint32_t entry = page.entries.find(offset); entry != 0)
-      set_target(targets, page.key.virtual_page << kPageShift | offset, entry);
+      set_target(table, targeted, offset, entry);
   }
 }
 
@@ -285,13 +287,15 @@ CodePage* Engine::known_page(uint32_t eip) const {
   return id != 0 ? cache_->page(id) : nullptr;
 }
 
-void Engine::set_target(uint32_t* targets, uint32_t eip, uint32_t entry) {
+Engine::TargetedPage& Engine::targeted_page(uint32_t page) {
   auto& targeted = window_code_now_->targeted[static_cast<size_t>(mode_)];
-  const uint32_t page = eip >> kPageShift;
-  auto known = std::ranges::find(targeted, page, &TargetedPage::page);
-  if (known == targeted.end()) known = targeted.insert(known, {.page = page});
-  known->lines |= uint64_t{1} << (eip & kPageMask) / TargetedPage::kLine;
-  targets[eip] = entry;
+  const auto known = std::ranges::find(targeted, page, &TargetedPage::page);
+  return known != targeted.end() ? *known : targeted.emplace_back(page);
+}
+
+void Engine::set_target(uint32_t* table, TargetedPage& targeted, uint16_t offset, uint32_t entry) {
+  targeted.lines |= uint64_t{1} << offset / TargetedPage::kLine;
+  table[targeted.page << kPageShift | offset] = entry;
 }
 
 const void* Engine::find_jump(uint32_t eip) const {
@@ -307,14 +311,15 @@ void Engine::remember_jump(const Lookup& lookup, uint32_t eip, Leave reason) {
     const CodePage* const page = known_page(*call);
     if (page != nullptr) forget_units(*page->key.block, page->key.page, *call & kPageMask, 1);
   }
-  uint32_t* const targets = reason == Leave::Indirect ? target_table(mode_) : nullptr;
-  if (targets != nullptr) {
+  uint32_t* const table = reason == Leave::Indirect ? target_table(mode_) : nullptr;
+  if (table != nullptr) {
     constexpr size_t kMostTargets = 64;
     std::vector<uint16_t>& known = lookup.page->targets;
     const auto offset = static_cast<uint16_t>(eip & kPageMask);
     if (known.size() < kMostTargets && std::ranges::find(known, offset) == known.end())
       known.push_back(offset);
-    set_target(targets, eip, cache_->memory().offset_of(reinterpret_cast<uint64_t>(lookup.code)));
+    set_target(table, targeted_page(eip >> kPageShift), offset,
+               cache_->memory().offset_of(reinterpret_cast<uint64_t>(lookup.code)));
   }
   auto* const entries = reinterpret_cast<JumpEntry*>(jump_cache_.data());
   entries[eip & (kJumpEntries - 1)] = {.negated_eip = 0 - eip,

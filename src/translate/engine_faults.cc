@@ -89,10 +89,13 @@ void Engine::step_to_boundary(ucontext_t& frame) {
     settle_stack_pointer(frame, *place);
     return redirect(frame, glue_.kicked, place->eip);
   }
-  // On the way out already, or gone.
   const auto rip = static_cast<uint64_t>(registers[REG_RIP]);
   const auto offset = rip - reinterpret_cast<uint64_t>(cache_->memory().executable(0));
-  stepping_ = cache_->memory().contains(rip) && offset >= glue_.enter;
+  // On the way in it does not get in: either enter() is yet to ask, or goes back from here.
+  if (offset >= glue_.enter_asked && offset < glue_.enter_end)
+    registers[REG_RIP] = reinterpret_cast<greg_t>(cache_->memory().executable(glue_.abort));
+  // Else on the way out already, or gone, or between two units.
+  stepping_ = cache_->memory().contains(rip) && offset >= glue_.enter_end;
   if (stepping_) {
     count(Trap::Step);
     registers[REG_EFL] |= static_cast<greg_t>(x86::kTf);
@@ -129,7 +132,10 @@ Trap Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
         static_cast<greg_t>(context_->window | (static_cast<uint64_t>(registers[REG_R15]) & kLow));
     return Trap::Address;
   }
-  if (registers[REG_TRAPNO] == kPageFault && window_->contains(where)) {
+  const bool in_window = registers[REG_TRAPNO] == kPageFault && window_->contains(where);
+  const bool spared = in_window && spares_fill(static_cast<uint32_t>(address) >> kPageShift);
+  if (spared && !counting_) note_hidden_fault(place);
+  if (in_window && !spared) {
     const auto kind =
         (registers[REG_ERR] & kWrite) != 0 ? paging::AccessKind::Write : paging::AccessKind::Read;
     const VirtualAddress linear(static_cast<uint32_t>(address));
@@ -150,8 +156,7 @@ Trap Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
   }
   by_signal_ = true;
   const bool privileged = *cache_->memory().executable(place.offset) == kPrivilegedTrap;
-  const bool in_window = registers[REG_TRAPNO] == kPageFault && window_->contains(where);
-  if (!privileged) slow_site_ = place.eip;
+  if (!privileged && !spared) slow_site_ = place.eip;
   wraps_ = registers[REG_TRAPNO] == kPageFault && !window_->contains(where);
   settle_stack_pointer(frame, place);
   redirect(frame, glue_.decline, place.eip);

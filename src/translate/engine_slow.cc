@@ -15,6 +15,9 @@ constexpr uint32_t kRunsToJudge = 64, kRunsWorthAFault = 16;
 constexpr uint8_t kMostPatience = 12;
 // So many accesses that slow instructions make to a page, and it is filled: by then it will be used again.
 constexpr uint8_t kTouchesToBeFilled = 4;
+// A kernel comes to a program's page to copy something, and often for once: a signal that tells of it counts
+// as so many accesses, but is no reason to map the page.
+constexpr uint8_t kTouchesOfASignal = 3;
 // Within so many loads of a page table. Else one access each time that a program forks or starts would count
 // as if there were many, at the same place of what is another process by now.
 constexpr uint64_t kLoadsToBeFilled = 8;
@@ -53,27 +56,33 @@ void Engine::note_decline(uint32_t eip) {
   slow_site_.reset();
   if (page == nullptr || (!faulted && page->slow.empty())) return;
   const auto offset = static_cast<uint16_t>(eip & kPageMask);
-  // Perhaps the sum that wraps needs another form of address, and nothing is wrong with the access.
-  if (faulted && wraps_ && page->wraps.insert(offset).second)
-    return forget_units(*page->key.block, page->key.page, offset, 1);
-  const auto site = page->slow.find(offset);
-  if (!faulted && site == page->slow.end()) return;
-  SlowSite& slow = faulted ? page->slow[offset] : site->second;
-  if (faulted) {
-    if (++slow.accesses < kFaultsToBeSlow) return;
-    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::Access};
-  } else if (slow.reason == SlowReason::PageFault) {
-    if (++slow.runs < kRunsToJudge) return;
-    const bool rare = slow.page_faults * kRunsWorthAFault < slow.runs;
-    slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
-    if (!rare) return;
-    slow.reason = SlowReason::None;
-    slow.patience = std::min<uint8_t>(slow.patience + 2, kMostPatience);
-  } else {
-    if (++slow.runs < kRunsAsSlow) return;
-    slow = SlowSite{.patience = slow.patience};
+  if (!faulted) {
+    if (const auto site = page->slow.find(offset); site != page->slow.end()) note_slow_run(eip, site->second);
+    return;
   }
+  // Perhaps the sum that wraps needs another form of address, and nothing is wrong with the access.
+  if (wraps_ && page->wraps.insert(offset).second)
+    return forget_units(*page->key.block, page->key.page, offset, 1);
+  SlowSite& slow = page->slow[offset];
+  if (++slow.accesses < kFaultsToBeSlow) return;
+  slow = SlowSite{.patience = slow.patience, .reason = SlowReason::Access};
   forget_units(*page->key.block, page->key.page, offset, 1);
+}
+
+// The interpreter is about to execute it once more.
+void Engine::note_slow_run(uint32_t eip, SlowSite& slow) {
+  const SlowSite before = slow;
+  if (++slow.runs < (before.reason == SlowReason::PageFault ? kRunsToJudge : kRunsAsSlow)) return;
+  slow = SlowSite{.patience = before.patience};
+  if (before.reason == SlowReason::PageFault) {
+    if (before.page_faults * kRunsWorthAFault >= kRunsToJudge) {
+      slow.reason = SlowReason::PageFault;
+      return;
+    }
+    slow.patience = std::min<uint8_t>(before.patience + 2, kMostPatience);
+  }
+  if (const CodePage* const page = known_page(eip))
+    forget_units(*page->key.block, page->key.page, eip & kPageMask, 1);
 }
 
 // A page that the instruction is about to access and that the window does not show: natively it would fault.
@@ -84,30 +93,37 @@ std::optional<uint32_t> Engine::page_to_fill(const cpu::Core& core,
   return *linear >> kPageShift;
 }
 
-SlowSite* Engine::slow_site(uint32_t eip) const {
-  CodePage* const page = known_page(eip);
-  if (page == nullptr) return nullptr;
-  const auto site = page->slow.find(static_cast<uint16_t>(eip & kPageMask));
-  return site != page->slow.end() ? &site->second : nullptr;
-}
-
-void Engine::note_fault_while_slow(uint32_t eip) {
-  if (SlowSite* const slow = slow_site(eip)) ++slow->page_faults;
-}
-
 // The interpreter has made an access that spared a hidden fault.
-void Engine::note_fill_spared(uint32_t eip, uint32_t page) {
-  SlowSite* const slow = slow_site(eip);
-  if (slow == nullptr || slow->reason != SlowReason::PageFault) return;
-  ++slow->page_faults;
-  Touched& touched = touched_[page % touched_.size()];
-  const uint64_t load = shadow_counters().page_table_loads;
-  if (touched.window != window_ || touched.page != page || load - touched.load > kLoadsToBeFilled)
-    touched = {.window = window_, .page = page, .load = load};
+void Engine::note_fill_spared(uint32_t page) {
+  if (slow_run_ == nullptr || slow_run_->reason != SlowReason::PageFault) return;
+  ++slow_run_->page_faults;
+  Touched& touched = touched_page(page);
   if (++touched.count < kTouchesToBeFilled) return;
   touched = {};
   const inspect::ActivityScope scope(core_->activity, inspect::Activity::Fill);
   spaces_->prefetch(VirtualAddress(page << kPageShift), privilege());
+}
+
+Engine::Touched& Engine::touched_page(uint32_t page) {
+  Touched& touched = touched_[page % touched_.size()];
+  const uint64_t load = shadow_counters().page_table_loads;
+  if (touched.window != window_ || touched.page != page || load - touched.load > kLoadsToBeFilled)
+    touched = {.window = window_, .page = page, .load = load};
+  return touched;
+}
+
+// In the signal's handler: the interpreter is to make the access, and the window goes on without the page.
+bool Engine::spares_fill(uint32_t page) {
+  const paging::PagingRegisters& registers = spaces_->registers();
+  if (mode_ != CodePrivilege::Supervisor || !registers.enabled() || window_->book().word(page).live())
+    return false;
+  const auto seen = spaces_->look(registers, VirtualAddress(page << kPageShift));
+  if (!seen || !seen->user) return false;
+  Touched& touched = touched_page(page);
+  touched.count += kTouchesOfASignal;
+  if (touched.count <= kTouchesToBeFilled) return true;
+  touched = {};
+  return false;
 }
 
 // Once the guest's handler has returned to an instruction of translated code that had a page fault, RF makes

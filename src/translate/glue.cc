@@ -27,6 +27,18 @@ void make_return_to_monitor(Emitter& out) {
   out.byte(0xc3);
 }
 
+void make_aborted(Emitter& out) {
+  out.store_immediate(VITRINE_CONTEXT(reason), static_cast<uint32_t>(Leave::Aborted));
+  make_return_to_monitor(out);
+}
+
+// The ABI's state.
+void make_host_fpu(Emitter& out) {
+  out.bytes(0xdb, 0xe3);              // fninit
+  out.bytes(0x41, 0x0f, 0xae, 0x96);  // ldmxcsr [r14 + disp32]
+  out.dword(offsetof(GuestContext, host_mxcsr));
+}
+
 // Upper halves of YMM registers that are all zero stay out of it, not for the sake of the moves but of the
 // guest's SSE code: that is slower on registers whose upper half is in use.
 
@@ -82,16 +94,29 @@ void save_high_halves(Emitter& out, const GlueOptions& options) {
   out.bind_short(not_loaded);
 }
 
+// From anywhere in enter() behind enter_asked: everything that is the guest's is still in the context.
+void make_abort(Emitter& out, Glue& glue, const GlueOptions& options) {
+  glue.abort = static_cast<uint32_t>(out.size());
+  out.load_wide(kRsp, VITRINE_CONTEXT(monitor_stack));
+  out.byte(0xfc);  // cld
+  out.load(kRcx, VITRINE_CONTEXT(fpu_loaded));
+  const size_t not_loaded = out.jump_if_rcx_zero();
+  make_host_fpu(out);
+  if (options.avx) zero_high_halves(out);
+  out.bind_short(not_loaded);
+  make_aborted(out);
+}
+
 void make_enter(Emitter& out, Glue& glue, const GlueOptions& options) {
   glue.enter = static_cast<uint32_t>(out.size());
   for (const uint8_t reg : kSaved) push(out, reg);
   out.bytes(0x49, 0x89, 0xfe);  // mov r14, rdi
-  out.load(kRcx, VITRINE_CONTEXT(kicked));
-  const size_t go = out.jump_if_rcx_zero();
-  out.store_immediate(VITRINE_CONTEXT(reason), static_cast<uint32_t>(Leave::Aborted));
-  make_return_to_monitor(out);
-  out.bind_short(go);
   out.store_wide(VITRINE_CONTEXT(monitor_stack), kRsp);
+  out.load(kRcx, VITRINE_CONTEXT(kicked));
+  glue.enter_asked = static_cast<uint32_t>(out.size());
+  const size_t go = out.jump_if_rcx_zero();
+  make_aborted(out);
+  out.bind_short(go);
   out.store_wide(VITRINE_CONTEXT(entry), kRsi);
   out.load_wide(kR12, VITRINE_CONTEXT(landing_pad));
   out.load_wide(kR13, VITRINE_CONTEXT(jump_cache));
@@ -109,6 +134,7 @@ void make_enter(Emitter& out, Glue& glue, const GlueOptions& options) {
   for (unsigned n = 0; n < 8; ++n) out.load(host_of(n), gpr_field(n));
   out.load_address_wide(kGuestStack, {.base = kGuestStack, .index = kWindow});
   out.jump_memory(VITRINE_CONTEXT(entry));
+  glue.enter_end = static_cast<uint32_t>(out.size());
 }
 
 // The common end of all ways out. r10d: Leave.
@@ -126,9 +152,7 @@ void make_leave(Emitter& out, const GlueOptions& options) {
   const size_t not_loaded = out.jump_if_rcx_zero();
   out.bytes(0x49, 0x0f, 0xae, 0x86);  // fxsave64 [r14 + disp32]
   out.dword(offsetof(GuestContext, fpu_image));
-  out.bytes(0xdb, 0xe3);              // fninit: the ABI's state
-  out.bytes(0x41, 0x0f, 0xae, 0x96);  // ldmxcsr [r14 + disp32]
-  out.dword(offsetof(GuestContext, host_mxcsr));
+  make_host_fpu(out);
   out.bind_short(not_loaded);
   save_high_halves(out, options);
   make_return_to_monitor(out);
@@ -203,6 +227,7 @@ Glue make_glue(Emitter& out, const GlueOptions& options) {
   glue.repeat = make_way_out(out, Leave::Repeat, jumps);
   for (const size_t jump : jumps) out.bind(jump);
   make_leave(out, options);
+  make_abort(out, glue, options);
   make_enter(out, glue, options);
   glue.unpaired_return = static_cast<uint32_t>(out.size());
   out.load_address_wide(kRsp, {.base = kRsp, .displacement = -8});  // leave the bottom where it is

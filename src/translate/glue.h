@@ -12,6 +12,9 @@ namespace vitrine::translate {
 struct Glue {
   /// void enter(GuestContext*, const void* code): runs from `code` until something leaves.
   uint32_t enter = 0;
+  /// It comes back by itself if GuestContext::kicked is set before this place in it, and `abort` brings it
+  /// back (Leave::Aborted) from there to its end.
+  uint32_t enter_asked = 0, enter_end = 0, abort = 0;
   // Ways out. r8d: guest EIP to go on at; r11d: the site (Link only).
   uint32_t link = 0, indirect_miss = 0, decline = 0, fpu = 0, kicked = 0, fault = 0, stale = 0, spent = 0,
            repeat = 0;

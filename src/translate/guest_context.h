@@ -79,6 +79,9 @@ inline constexpr unsigned kKnownLoads = 2;
 inline constexpr std::array kKnownSegments = {x86::kEs, x86::kDs, x86::kFs, x86::kGs, x86::kSs};
 inline constexpr unsigned kKnownFs = 2, kKnownSs = 4;  ///< Indices of it.
 
+/// CR0 to CR3; there is no CR1.
+inline constexpr unsigned kControlRegisters = 4;
+
 struct GuestContext {
   std::array<uint32_t, 8> gpr{};
   uint64_t rflags = 0x202;  ///< Arithmetic flags and DF.
@@ -102,6 +105,7 @@ struct GuestContext {
   uint32_t interrupt_waits = 0;   ///< Not 0: setting IF would make an interrupt be taken.
   std::array<ExtraSegment, 2> extra_segments{};  ///< FS and GS.
   std::array<uint32_t, x86::kSegmentCount> selectors{};
+  std::array<uint32_t, kControlRegisters> controls{};  ///< CR0 and so on; for reading.
   // See known_segments.h; by kKnownSegments.
   std::array<std::array<KnownLoad, kKnownLoads>, kKnownSegments.size()> known_loads{};
   std::array<std::array<ExtraSegment, kKnownLoads>, 2> known_views{};  ///< FS and GS, after these.

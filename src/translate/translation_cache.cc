@@ -75,7 +75,7 @@ SiteIndex TranslationCache::add_site(const Site& site) {
   return static_cast<SiteIndex>(sites_.size() - 1);
 }
 
-DeclineIndex TranslationCache::add_decline(bool slow) {
+DeclineIndex TranslationCache::add_decline(SlowSite* slow) {
   retired_.clear();
   declines_.push_back({.block = nullptr, .slow = slow});
   return static_cast<DeclineIndex>(declines_.size() - 1);

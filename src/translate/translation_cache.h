@@ -121,9 +121,9 @@ struct SlowSite {
 
 /// An instruction in a unit that the interpreter executes without leaving the engine.
 struct Decline {
-  cpu::BlockPointer block;  ///< That instruction alone; null: not executed yet.
-  bool slow = false;        ///< A SlowSite.
-  bool unsteady = false;    ///< What it reads does not stay as it is (engine_steady.cc).
+  cpu::BlockPointer block;   ///< That instruction alone; null: not executed yet.
+  SlowSite* slow = nullptr;  ///< What it is in CodePage::slow, if it could run natively.
+  bool unsteady = false;     ///< What it reads does not stay as it is (engine_steady.cc).
 };
 inline constexpr DeclineIndex kNoDecline = 0;
 
@@ -193,7 +193,7 @@ class TranslationCache {
     return index < sites_.size() && sites_[index].call != 0;
   }
   /// Belongs to the unit that is added next.
-  DeclineIndex add_decline(bool slow);
+  DeclineIndex add_decline(SlowSite* slow);
   /// That unit will not come.
   void forget_declines(DeclineIndex first) { declines_.resize(first); }
   [[nodiscard]] DeclineIndex end_of_declines() const { return static_cast<DeclineIndex>(declines_.size()); }

@@ -13,11 +13,12 @@ namespace {
 using cpu::Operation;
 
 using Family = Verdict (*)(UnitBuilder&);
-constexpr Family kFamilies[] = {&translate_integer, &translate_stack,    &translate_branch, &translate_string,
-                                &translate_flags,   &translate_segments, &translate_vector, &translate_vex};
+constexpr Family kFamilies[] = {&translate_integer, &translate_stack,  &translate_branch,
+                                &translate_string,  &translate_flags,  &translate_segments,
+                                &translate_control, &translate_vector, &translate_vex};
 
 Verdict translate_instruction(UnitBuilder& builder) {
-  if (builder.slow()) {
+  if (builder.slow() != nullptr) {
     builder.call_out();
     return Verdict::Declined;
   }

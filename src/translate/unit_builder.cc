@@ -57,7 +57,7 @@ void UnitBuilder::begin_instruction(uint32_t eip, const Instruction& instruction
   decline_index_.reset();
   const bool target = std::ranges::find(branches_, eip, &Branch::target) != branches_.end() ||
                       std::ranges::find(targets_, eip) != targets_.end();
-  if (target || slow() || !goes_with_pending(instruction, encoding)) settle_stack_pointer();
+  if (target || slow() != nullptr || !goes_with_pending(instruction, encoding)) settle_stack_pointer();
   mark_boundary();
   if (counting()) count_instruction(shadow_);
   shadow_ = false;
@@ -174,9 +174,9 @@ void UnitBuilder::undo_instruction() {
   declines_.resize(declines_before_);
 }
 
-bool UnitBuilder::slow() const {
+SlowSite* UnitBuilder::slow() const {
   const auto site = page_.slow.find(static_cast<uint16_t>(eip_ & kPageMask));
-  return site != page_.slow.end() && site->second.reason != SlowReason::None;
+  return site != page_.slow.end() && site->second.reason != SlowReason::None ? &site->second : nullptr;
 }
 
 bool UnitBuilder::full() const {

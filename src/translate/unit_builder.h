@@ -140,8 +140,8 @@ class UnitBuilder {
   /// Behind a host CALL: goes on if the guest returned to `expected` (in r8d).
   void landing(uint32_t expected);
 
-  /// Whether the present instruction had better be the interpreter's (SlowSite).
-  [[nodiscard]] bool slow() const;
+  /// Null unless the present instruction had better be the interpreter's.
+  [[nodiscard]] SlowSite* slow() const;
   /// Takes back everything of the present instruction.
   void undo_instruction();
   /// No interrupt is taken before the next instruction.
@@ -245,5 +245,6 @@ class UnitBuilder {
 [[nodiscard]] Verdict translate_vex(UnitBuilder& builder);
 [[nodiscard]] Verdict translate_flags(UnitBuilder& builder);
 [[nodiscard]] Verdict translate_segments(UnitBuilder& builder);
+[[nodiscard]] Verdict translate_control(UnitBuilder& builder);
 
 }  // namespace vitrine::translate

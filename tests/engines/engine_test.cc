@@ -119,6 +119,17 @@ TEST_P(Engines, UndefinedUntilALaterByteChanges) {
                    0xf2, 0x67, 0xc5, 0xf2, 0x4f, 0xcc}));  // repne VEX, #UD; then repne add edx, esi; dec edi
 }
 
+// They are read without the interpreter, and are what it has written.
+TEST_P(Engines, ControlRegistersAreRead) {
+  compare(
+      program({0xb8, 0x78, 0x56, 0x34, 0x12, 0x0f, 0x22, 0xd0,  // mov eax, 12345678h; mov cr2, eax
+               0x0f, 0x20, 0xd3, 0x0f, 0x20, 0xc1,              // mov ebx, cr2; mov ecx, cr0
+               0x83, 0xc9, 0x08, 0x0f, 0x22, 0xc1,              // or ecx, TS; mov cr0, ecx
+               0x0f, 0x20, 0xc2, 0x0f, 0x20, 0xde,              // mov edx, cr0; mov esi, cr3
+               0x0f, 0x20, 0xe7, 0x89, 0xe5, 0x0f, 0x20, 0xd4,  // mov edi, cr4; mov ebp, esp; mov esp, cr2
+               0x87, 0xec, 0x0f, 0x20, 0xc8, 0xcc}));           // xchg esp, ebp; mov eax, cr1: #UD
+}
+
 // SDM Vol. 3A, "Limit Checking": beyond an effective limit of FFFFFFFFH it is the processor's affair. Here
 // code and data go on at 0, as on the processors that these engines run on.
 TEST_P(Engines, CodeAndDataGoOnAtZero) {

@@ -21,10 +21,15 @@ class FillSites : public testing::Test {
     guest_ = std::make_unique<PagingGuest>(options);
   }
   void empty() { ASSERT_TRUE(guest_->run(0, Command::LoadCr3, {.eax = guest_->root(0)})); }
-  void load() {
-    const auto result = guest_->run(0, Command::Load, {.ebx = kAddress});
+  void load(uint32_t address = kAddress, uint32_t signature = PagingGuest::kFirstTable) {
+    const auto result = guest_->run(0, Command::Load, {.ebx = address});
     ASSERT_TRUE(result) << guest_->complaint();
-    EXPECT_EQ(result->eax, PagingGuest::kFirstTable);
+    EXPECT_EQ(result->eax, signature);
+  }
+  [[nodiscard]] bool kernel_shown(uint32_t address) const {
+    const paging::ShadowWindow& window =
+        guest_->engine(0)->shadow().active().window(paging::Privilege::Supervisor);
+    return window.entry(VirtualAddress(address)).block != nullptr;
   }
   [[nodiscard]] uint64_t hidden_faults() const { return guest_->engine(0)->shadow_counters().hidden_faults; }
 
@@ -76,11 +81,26 @@ TEST_F(FillSites, DoNotFillWhatIsUsedOnceBetweenLoads) {
   for (unsigned i = 0; i < kRounds; ++i) {
     for (unsigned n = 0; n < kLoadsOfOneProcess; ++n) empty();
     load();
-    const paging::ShadowWindow& window =
-        guest_->engine(0)->shadow().active().window(paging::Privilege::Supervisor);
-    if (window.entry(VirtualAddress(kAddress)).block != nullptr) ++shown;
+    if (kernel_shown(kAddress)) ++shown;
   }
   EXPECT_LE(shown, kRounds / 20);
+}
+
+// A kernel that copies something from or to a program's page once has no use for a mapping of it; a second
+// time it has, and of its own pages at once.
+TEST_F(FillSites, ThatAreTheKernelsLeaveAProgramsPageForOnce) {
+  constexpr uint32_t kProgram = 0x40000000, kKernel = kProgram + kPageSize, kUsed = 0x63, kUser = 4;
+  guest_->set_word(PagingGuest::kDirectories + (kProgram >> 22) * 4,
+                   PagingGuest::kFirstTable | kUsed | kUser);
+  guest_->set_word(PagingGuest::kFirstTable, PagingGuest::kFrames | kUsed | kUser);
+  guest_->set_word(PagingGuest::kFirstTable + 4, PagingGuest::kFrames | kUsed);
+  empty();
+  for (const bool shown : {false, true}) {
+    load(kProgram + PagingGuest::kSignature, PagingGuest::kFrames);
+    EXPECT_EQ(kernel_shown(kProgram), shown);
+  }
+  load(kKernel + PagingGuest::kSignature, PagingGuest::kFrames);
+  EXPECT_TRUE(kernel_shown(kKernel));
 }
 
 }  // namespace

@@ -153,6 +153,35 @@ TEST_P(Traced, ComparesMemory) {
   EXPECT_NE(report.violation.find("has changed"), std::string::npos) << report.violation;
 }
 
+// A kick at each instruction of the way in, where the registers are half the guest's: floating-point state
+// and the direction flag, too. It takes no single step to come back.
+TEST_P(Traced, KickedOnTheWayIn) {
+  Program program = room();
+  program.code = {0xfd, 0xb9, 0x40, 0x00, 0x00, 0x00, 0xd9, 0xe8,  // std; mov ecx, 64; fld1
+                  0x0f, 0x31, 0xd9, 0xe8, 0xde, 0xc1,              // 1: rdtsc; fld1; faddp
+                  0x49, 0x75, 0xf7, 0xdd, 0x1f, 0xcc};             // dec ecx; jnz 1b; fstp qword [edi]; int3
+  program.state.gpr[x86::kEdi] = kDataBase;
+  EngineMachine interpreted(EngineUsed::None);
+  const Ending expected = interpreted.run(program, 10'000);
+  ASSERT_EQ(expected.reason, cpu::ExitReason::Halted);
+  const auto steps = [&] {
+    return uint64_t{machine_.engine()->counters().traps[static_cast<size_t>(translate::Trap::Step)]};
+  };
+  const TraceReport report = trace(
+      *machine_.engine(),
+      [&] {
+        const Ending ending = machine_.run(program, 10'000);
+        const std::string different = difference(interpreted, expected, machine_, ending);
+        if (!different.empty() || steps() != 0) fmt::print(stderr, "{} steps; {}\n", steps(), different);
+        if (!different.empty() || steps() != 0) std::_Exit(3);
+      },
+      TraceKicks::OnTheWayIn);
+  if (!report.unavailable.empty()) GTEST_SKIP() << "this host does not allow " << report.unavailable;
+  EXPECT_EQ(report.violation, "");
+  EXPECT_TRUE(report.finished);
+  EXPECT_GT(report.kicks, 20u);
+}
+
 TEST_P(Traced, CallBanKills) {
   uint8_t* const code = place_of_room(machine_);
   const auto run = [&] {

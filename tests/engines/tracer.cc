@@ -52,9 +52,10 @@ struct Range {
 
 class Tracer {
  public:
-  Tracer(const translate::Engine& engine, pid_t child)
+  Tracer(const translate::Engine& engine, pid_t child, TraceKicks kicks)
       : engine_(engine),
         child_(child),
+        kicks_(kicks),
         code_(reinterpret_cast<uint64_t>(engine.cache().memory().executable(0))),
         enter_(code_ + engine.glue().enter),
         glue_end_(code_ + engine.glue().end) {
@@ -156,6 +157,7 @@ class Tracer {
   void entered() {
     ++report_.entries;
     steps_ = 0;
+    kicked_ = false;
     context_ = registers_.rdi;
     read(registers_.rsp, &return_address_, sizeof return_address_);
     GuestContext context;
@@ -196,9 +198,25 @@ class Tracer {
     }
     check_instruction();
     if (!report_.violation.empty()) return;
+    if (kick_is_due()) return kick();
     ++steps_;
     ++report_.steps;
     go(PTRACE_SINGLESTEP, 0);
+  }
+
+  [[nodiscard]] bool kick_is_due() const {
+    constexpr uint64_t kMost = 48;  // longer than the way in
+    return kicks_ == TraceKicks::OnTheWayIn && report_.entries % 2 == 0 &&
+           steps_ == report_.entries / 2 % kMost && in_glue() && !kicked_;
+  }
+
+  // The handler's return is watched like that of any other.
+  void kick() {
+    kicked_ = true;
+    ++report_.kicks;
+    memory_.clear();
+    state_ = State::InHandler;
+    go(PTRACE_SYSCALL, translate::kick_signal());
   }
 
   void stepped(int signal) {
@@ -354,6 +372,8 @@ class Tracer {
 
   const translate::Engine& engine_;
   pid_t child_;
+  TraceKicks kicks_;
+  bool kicked_ = false;  // at this entry
   uint64_t code_, enter_, glue_end_;
   ZydisDecoder decoder_{};
   TraceReport report_;
@@ -381,7 +401,7 @@ TraceReport unavailable(const char* what) {
 
 }  // namespace
 
-TraceReport trace(const translate::Engine& engine, const std::function<void()>& body) {
+TraceReport trace(const translate::Engine& engine, const std::function<void()>& body, TraceKicks kicks) {
   const pid_t child = ::fork();
   if (child == 0) {
     if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) std::_Exit(2);
@@ -398,7 +418,7 @@ TraceReport trace(const translate::Engine& engine, const std::function<void()>& 
     ::waitpid(child, &status, 0);
     return unavailable("ptrace");
   }
-  return Tracer(engine, child).run();
+  return Tracer(engine, child, kicks).run();
 }
 
 }  // namespace vitrine::engines

@@ -25,10 +25,17 @@ struct TraceReport {
   uint64_t accesses = 0;     ///< Memory operands checked.
   uint64_t signals = 0;      ///< That came out of translated code.
   uint64_t comparisons = 0;  ///< Of all memory.
+  uint64_t kicks = 0;        ///< Given on the way in.
   bool finished = false;     ///< The body came to its end.
 };
 
+enum class TraceKicks : uint8_t {
+  None,
+  OnTheWayIn,  ///< One at each second entry, at another instruction of the glue each time.
+};
+
 /// Calls `body`, which makes the engine's processor run, in a traced child. Until the first violation.
-[[nodiscard]] TraceReport trace(const translate::Engine& engine, const std::function<void()>& body);
+[[nodiscard]] TraceReport trace(const translate::Engine& engine, const std::function<void()>& body,
+                                TraceKicks kicks = TraceKicks::None);
 
 }  // namespace vitrine::engines
