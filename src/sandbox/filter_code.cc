@@ -6,8 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <map>
-#include <optional>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -20,10 +19,11 @@ constexpr uint32_t kX32Bit = 0x40000000;
 constexpr uint32_t kNoCall = 0xffffffff;  ///< What a tracer puts where a call was taken away (ptrace(2)).
 constexpr unsigned kFarthest = 255;       ///< A conditional jump's reach.
 
-/// What is left of a rule once some of its conditions have been looked at.
+/// What is left of a rule once some of its conditions have been looked at. Memory is what takes longest here
+/// (each page of it a fault, in every start), so nothing is copied that can be pointed to.
 struct Row {
   uint32_t action;
-  std::vector<Condition> conditions;
+  std::span<const Condition> conditions;  ///< Of the rule, which outlives this.
 };
 
 /// A program that is written from its end to its start, so that a jump knows how far its target is. A label
@@ -35,9 +35,13 @@ class Assembler {
   Label statement(uint16_t code, uint32_t value) { return add({code, 0, 0, value}); }
 
   Label answer(uint32_t action) {
-    const auto known = answers_.find(action);
-    if (known != answers_.end() && here() - known->second < kFarthest / 2) return known->second;
-    return answers_[action] = statement(BPF_RET | BPF_K, action);
+    const auto known = std::ranges::find(answers_, action, &Answer::action);
+    if (known == answers_.end()) {
+      answers_.push_back({action, statement(BPF_RET | BPF_K, action)});
+      return answers_.back().label;
+    }
+    if (here() - known->label >= kFarthest / 2) known->label = statement(BPF_RET | BPF_K, action);
+    return known->label;
   }
 
   Label jump(uint16_t test, uint32_t value, Label yes, Label no) {
@@ -63,6 +67,11 @@ class Assembler {
   }
 
  private:
+  struct Answer {
+    uint32_t action;
+    Label label;  ///< The latest.
+  };
+
   [[nodiscard]] Label here() const { return code_.size(); }
   /// From the instruction that is written next.
   [[nodiscard]] size_t distance(Label label) const { return here() - label; }
@@ -72,21 +81,27 @@ class Assembler {
   }
 
   std::vector<sock_filter> code_;
-  std::map<uint32_t, Label> answers_;
+  std::vector<Answer> answers_;
 };
 
 using Label = Assembler::Label;
 
+/// Where a value leads: an action answers at once, a label goes on.
+struct Way {
+  enum class Kind : uint8_t { Answer, GoOn };
+  Kind kind;
+  uint32_t to;
+
+  static Way answer(uint32_t action) { return {Kind::Answer, action}; }
+  static Way go_on(Label label) { return {Kind::GoOn, static_cast<uint32_t>(label)}; }
+  bool operator==(const Way&) const = default;
+};
+
 /// Values from `first` up to the next leaf's.
 struct Leaf {
-  uint64_t first;
-  std::optional<uint32_t> action;  ///< Answered at once; otherwise `target` goes on.
-  Label target = 0;
-  unsigned weight = 1;  ///< How much it matters that the way here is short.
-
-  [[nodiscard]] bool same_as(const Leaf& other) const {
-    return action == other.action && (action || target == other.target);
-  }
+  uint32_t first;
+  uint32_t weight;  ///< How much it matters that the way here is short.
+  Way way;
 };
 
 size_t offset_of(const Condition& condition, bool high) {
@@ -95,20 +110,26 @@ size_t offset_of(const Condition& condition, bool high) {
 
 class Generator {
  public:
-  explicit Generator(const FilterActions& actions) : actions_(actions) {}
+  Generator(const FilterActions& actions, size_t most_calls) : actions_(actions) {
+    calls_.reserve(most_calls);
+  }
 
-  std::vector<sock_filter> generate(const std::map<uint32_t, std::vector<Row>>& calls) && {
-    std::vector<Leaf> leaves;
-    for (const auto& [number, rows] : calls) {
-      if (rows.front().conditions.empty()) {
-        // The kernel remembers these, and runs no filter for them.
-        leaves.push_back({number, rows.front().action});
-      } else {
-        constexpr unsigned kConditional = 64;
-        leaves.push_back({number, {}, any_of(rows, code_.answer(actions_.otherwise)), kConditional});
-      }
+  /// To be called in the order of their numbers.
+  void add_call(uint32_t number, std::span<const Row> rows) {
+    // Whatever else there is, one without a condition answers.
+    const auto always =
+        std::find_if(rows.rbegin(), rows.rend(), [](const Row& row) { return row.conditions.empty(); });
+    if (always != rows.rend()) {
+      // The kernel remembers these, and runs no filter for them.
+      calls_.push_back({number, 1, Way::answer(always->action)});
+    } else {
+      constexpr uint32_t kConditional = 64;
+      calls_.push_back({number, kConditional, Way::go_on(any_of(rows, code_.answer(actions_.otherwise)))});
     }
-    const Label tree = search(with_gaps(leaves, {0, actions_.otherwise}));
+  }
+
+  std::vector<sock_filter> finish() && {
+    const Label tree = search(with_gaps(calls_, Way::answer(actions_.otherwise)));
     const Label x32 =
         code_.jump(BPF_JEQ, kNoCall, code_.answer(actions_.otherwise), code_.answer(actions_.other_entry));
     code_.jump(BPF_JGE, kX32Bit, x32, tree);
@@ -128,7 +149,7 @@ class Generator {
     }
     const Label next = any_of(rows.subspan(1), otherwise);
     Label yes = code_.answer(rows.front().action);
-    const std::vector<Condition>& conditions = rows.front().conditions;
+    const std::span<const Condition> conditions = rows.front().conditions;
     for (auto condition = conditions.rbegin(); condition != conditions.rend(); ++condition) {
       yes = test(*condition, yes, next);
     }
@@ -151,20 +172,23 @@ class Generator {
   }
 
   Label by_value(std::span<const Row> rows, Label otherwise) {
-    std::map<uint32_t, std::vector<Row>> values;
-    for (const Row& row : rows) {
-      Row rest{row.action, {row.conditions.begin() + 1, row.conditions.end()}};
-      values[static_cast<uint32_t>(row.conditions.front().value)].push_back(std::move(rest));
-    }
+    const auto value_of = [](const Row& row) { return static_cast<uint32_t>(row.conditions.front().value); };
+    std::vector<Row> sorted(rows.begin(), rows.end());
+    std::ranges::stable_sort(sorted, {}, value_of);
     std::vector<Leaf> leaves;
-    for (const auto& [value, rest] : values) {
+    for (auto row = sorted.begin(); row != sorted.end();) {
+      const uint32_t value = value_of(*row);
+      const auto end =
+          std::find_if(row, sorted.end(), [&](const Row& other) { return value_of(other) != value; });
+      std::vector<Row> rest;
+      for (; row != end; ++row) rest.push_back({row->action, row->conditions.subspan(1)});
       if (rest.front().conditions.empty()) {
-        leaves.push_back({value, rest.front().action});
+        leaves.push_back({value, 1, Way::answer(rest.front().action)});
       } else {
-        leaves.push_back({value, {}, any_of(rest, otherwise)});
+        leaves.push_back({value, 1, Way::go_on(any_of(rest, otherwise))});
       }
     }
-    code_.go_on_at(search(with_gaps(leaves, {0, {}, otherwise})));
+    code_.go_on_at(search(with_gaps(leaves, Way::go_on(otherwise))));
     return code_.load(offset_of(rows.front().conditions.front(), false));
   }
 
@@ -198,24 +222,26 @@ class Generator {
   }
 
   /// With what lies between; neighbours that are answered alike become one.
-  static std::vector<Leaf> with_gaps(std::span<const Leaf> leaves, Leaf gap) {
+  static std::vector<Leaf> with_gaps(std::span<const Leaf> leaves, Way gap) {
     std::vector<Leaf> all;
+    all.reserve(leaves.size());
     const auto add = [&](const Leaf& leaf) {
-      if (all.empty() || !all.back().same_as(leaf)) all.push_back(leaf);
+      if (all.empty() || all.back().way != leaf.way) all.push_back(leaf);
     };
+    uint64_t next = 0;
     for (const Leaf& leaf : leaves) {
-      if (leaf.first > gap.first) add(gap);
+      if (leaf.first > next) add({static_cast<uint32_t>(next), 1, gap});
       add(leaf);
-      gap.first = leaf.first + 1;
+      next = uint64_t{leaf.first} + 1;
     }
-    if (gap.first <= 0xffffffff) add(gap);
+    if (next <= 0xffffffff) add({static_cast<uint32_t>(next), 1, gap});
     return all;
   }
 
   /// The accumulator holds the value that is looked for.
   Label search(std::span<const Leaf> leaves) {
     if (const Leaf& leaf = leaves.front(); leaves.size() == 1) {
-      return leaf.action ? code_.answer(*leaf.action) : leaf.target;
+      return leaf.way.kind == Way::Kind::Answer ? code_.answer(leaf.way.to) : leaf.way.to;
     }
     unsigned total = 0;
     for (const Leaf& leaf : leaves) total += leaf.weight;
@@ -226,28 +252,39 @@ class Generator {
     }
     const Label above = search(leaves.subspan(middle));
     const Label below = search(leaves.first(middle));
-    return code_.jump(BPF_JGE, static_cast<uint32_t>(leaves[middle].first), above, below);
+    return code_.jump(BPF_JGE, leaves[middle].first, above, below);
   }
 
   const FilterActions actions_;
+  std::vector<Leaf> calls_;
   Assembler code_;
 };
 
+/// Those that are set.
+std::span<const Condition> conditions_of(const FilterRule& rule) {
+  const std::span<const Condition> all = rule.conditions;
+  const bool first = all[0].test != Test::None, second = all[1].test != Test::None;
+  return all.subspan(first ? 0 : 1, (first ? 1 : 0) + (second ? 1 : 0));
+}
+
 }  // namespace
 
-std::vector<sock_filter> make_filter_code(std::vector<FilterRule> rules, const FilterActions& actions) {
-  std::map<uint32_t, std::vector<Row>> calls;
-  for (const FilterRule& rule : rules) {
-    Row row{rule.action, {}};
-    for (const Condition& condition : rule.conditions) {
-      if (condition.test != Test::None) row.conditions.push_back(condition);
-    }
-    std::vector<Row>& rows = calls[static_cast<uint32_t>(rule.number)];
-    // Whatever else there is, this one answers.
-    if (row.conditions.empty()) rows.clear();
-    if (rows.empty() || !rows.front().conditions.empty()) rows.push_back(std::move(row));
+std::vector<sock_filter> make_filter_code(std::span<const FilterRule> rules, const FilterActions& actions) {
+  // By number, those of one number in their order.
+  std::vector<uint16_t> order(rules.size());
+  std::iota(order.begin(), order.end(), uint16_t{0});
+  std::ranges::sort(order, {},
+                    [&](uint16_t i) { return std::pair(static_cast<uint32_t>(rules[i].number), i); });
+  Generator generator(actions, rules.size());
+  std::vector<Row> rows;
+  for (auto i = order.begin(); i != order.end();) {
+    const int number = rules[*i].number;
+    rows.clear();
+    for (; i != order.end() && rules[*i].number == number; ++i)
+      rows.push_back({rules[*i].action, conditions_of(rules[*i])});
+    generator.add_call(static_cast<uint32_t>(number), rows);
   }
-  return Generator(actions).generate(calls);
+  return std::move(generator).finish();
 }
 
 }  // namespace vitrine::sandbox

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sandbox/system_calls.h"
@@ -26,7 +27,7 @@ struct FilterActions {
   uint32_t other_entry;  ///< For those of another way into the kernel: int 0x80, x32.
 };
 
-[[nodiscard]] std::vector<sock_filter> make_filter_code(std::vector<FilterRule> rules,
+[[nodiscard]] std::vector<sock_filter> make_filter_code(std::span<const FilterRule> rules,
                                                         const FilterActions& actions);
 
 }  // namespace vitrine::sandbox
