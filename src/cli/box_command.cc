@@ -109,12 +109,13 @@ Result<std::string> present_directory(const BoxOptions& options) {
     if (sandbox::is_beneath(options.working_directory, directory.place)) return options.working_directory;
   }
   std::error_code error;
-  const std::filesystem::path path = options.working_directory.empty()
-                                         ? std::filesystem::current_path(error)
-                                         : std::filesystem::path(options.working_directory);
-  const std::filesystem::path real = error ? path : std::filesystem::canonical(path, error);
+  if (options.working_directory.empty()) {
+    // getcwd(3): without links.
+    const std::filesystem::path present = std::filesystem::current_path(error);
+    return error ? "/" : present.string();
+  }
+  const std::filesystem::path real = std::filesystem::canonical(options.working_directory, error);
   if (!error) return real.string();
-  if (options.working_directory.empty()) return "/";
   return std::unexpected(Error{"--dir: there is no directory", options.working_directory, error.value()});
 }
 

@@ -20,6 +20,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <iterator>
 #include <span>
@@ -177,33 +178,65 @@ void install_filter(const SetupPlan& plan, const Reporter& reporter, std::span<s
   reporter.check(reporter.send({SetupMessage::Kind::Listener, {}, 0, -1}, listener), Stage::Filter);
 }
 
-/// What the program's process does while the first one mounts.
+/// Between the two processes of a box, each with an end of a socket: one has taken a step, for which the
+/// other waits.
+void tell(int gate) {
+  // Who has ended has said why, and who has gone on has seen it already.
+  (void)::send(gate, "", 1, MSG_NOSIGNAL);
+}
+void wait_for_other(int gate) {
+  char byte = 0;
+  if (::read(gate, &byte, 1) != 1) ::_exit(1);  // It has said why.
+}
+
 void make_network(const SetupPlan& plan, const Reporter& reporter) {
   if (plan.network_namespace) reporter.check(::unshare(CLONE_NEWNET) == 0, Stage::NetworkNamespace);
   if (plan.loopback) reporter.check(start_loopback(), Stage::Network);
 }
 
-/// Until the first process has taken a step.
-void wait_for_first_process(int gate) {
-  char byte = 0;
-  if (::read(gate, &byte, 1) != 1) ::_exit(1);  // It has said why.
+/// The first process's. Before Linux 5.8 no pidfd leads there.
+void join_network(const SetupPlan& plan, const Reporter& reporter, pid_t first_process) {
+  if (!plan.network_namespace) return;
+  const int pidfd = pidfd_open(first_process);
+  const bool joined = pidfd >= 0 && ::setns(pidfd, CLONE_NEWNET) == 0;
+  if (pidfd >= 0) ::close(pidfd);
+  if (!joined) make_network(plan, reporter);
 }
 
-[[noreturn]] void run_program(const SetupPlan& plan, pid_t first_process, const int (&gate)[2]) {
+/// What takes longest is done by both processes at once: the first one makes the network while the program's
+/// mounts.
+void make_mounts(const SetupPlan& plan, const Reporter& reporter) {
+  if (!plan.mounts) return;
+  const MountFailure failure = enter_new_root(*plan.mounts, plan.landlock, plan.landlock_abi);
+  errno = failure.error;
+  reporter.check(failure.error == 0, failure.is_proc ? Stage::Processes : Stage::Mounts, failure.index);
+}
+
+struct ProgramStart {
+  const SetupPlan& plan;
+  pid_t first_process;
+  int gate;
+};
+
+/// In the first process's memory until execve: a copy of it takes longer to make and to take down than all
+/// that is done here. errno is one for both; each looks at its value, but for what it reports, only where the
+/// other waits or makes no call that may fail.
+int run_program(void* start) {
+  const auto& [plan, first_process, gate] = *static_cast<const ProgramStart*>(start);
   Reporter reporter(plan.setup);
-  ::close(gate[1]);
-  make_network(plan, reporter);
+  make_mounts(plan, reporter);
+  tell(gate);
   reporter.check(::setsid() >= 0, Stage::Session);
   drop_bounding_set();
-  wait_for_first_process(gate[0]);
-  // pivot_root(2) took this process's root along, but not its working directory.
-  if (plan.mounts) reporter.check(::chdir("/") == 0, Stage::Directory);
-  reporter.check(place_descriptors(plan, gate[0]), Stage::Descriptors);
+  reporter.check(place_descriptors(plan, gate), Stage::Descriptors);
   reporter.move_to(setup_descriptor(plan.first_reserved));
   if (plan.keyring) {
     reporter.check(::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0, Stage::Keyring);
   }
   limit_resources(plan, reporter);
+  wait_for_other(gate_descriptor(plan.first_reserved));
+  join_network(plan, reporter, first_process);
+  tell(gate_descriptor(plan.first_reserved));
   reporter.check(plan.working_directory.empty() || ::chdir(plan.working_directory.c_str()) == 0,
                  Stage::Directory);
   if (plan.user) reporter.check(become(*plan.user), Stage::User);
@@ -220,14 +253,18 @@ void wait_for_first_process(int gate) {
   if (plan.landlock >= 0) {
     reporter.check(landlock_restrict_self(landlock_descriptor(plan.first_reserved)) == 0, Stage::Landlock);
   }
+  // Seen here: what the filter allows afterwards is the policy's. The first process's call comes back later.
+  const bool alone = plan.mounts && is_old_root_left();
   set_signal_mask(false);
   if (plan.filter) install_filter(plan, reporter, {code, code_size});
-  // The old root is gone.
-  wait_for_first_process(gate_descriptor(plan.first_reserved));
+  if (!alone) wait_for_other(gate_descriptor(plan.first_reserved));
   ::syscall(SYS_execveat, program_descriptor(plan.first_reserved), "", plan.arguments.data(),
             plan.environment.data(), AT_EMPTY_PATH);
   reporter.fail(Stage::Execute);
 }
+
+/// As much as a filter of the longest kind takes, and then some. Part of the first process's stack.
+constexpr size_t kProgramStack = sizeof(sock_filter) * BPF_MAXINSNS + size_t{64} * 1024;
 
 /// Every child that there is, or will be while this runs. Only without a namespace that ends them by itself.
 /// The filter lets nobody leave the program's process group, and the kernel signals a group as a whole:
@@ -272,7 +309,19 @@ void confine_first_process(const SetupPlan& plan, const Reporter& reporter) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/// Reaps whatever ends; returns when the program has, or when the supervisor is gone.
+/// Reaps whatever has ended. True: the program has, and the supervisor is told.
+bool reap(const SetupPlan& plan, pid_t program) {
+  EndMessage end;
+  for (pid_t pid = 1; pid > 0;) {
+    pid = ::wait4(-1, &end.status, WNOHANG, &end.usage);
+    if (pid != program) continue;
+    (void)::send(plan.lifeline, &end, sizeof end, MSG_NOSIGNAL);
+    return true;
+  }
+  return false;
+}
+
+/// Returns when the program has ended, or when the supervisor is gone.
 void wait_for_program(const SetupPlan& plan, pid_t program, int signals) {
   pollfd events[2] = {{plan.lifeline, POLLIN, 0}, {signals, POLLIN, 0}};
   for (;;) {
@@ -280,13 +329,7 @@ void wait_for_program(const SetupPlan& plan, pid_t program, int signals) {
     if (events[0].revents != 0) return;
     signalfd_siginfo ignored;
     (void)!::read(signals, &ignored, sizeof ignored);
-    EndMessage end;
-    for (pid_t pid = 1; pid > 0;) {
-      pid = ::wait4(-1, &end.status, WNOHANG, &end.usage);
-      if (pid != program) continue;
-      (void)::send(plan.status, &end, sizeof end, MSG_NOSIGNAL);
-      return;
-    }
+    if (reap(plan, program)) return;
   }
 }
 
@@ -296,16 +339,19 @@ void enter_cgroups(const SetupPlan& plan, const Reporter& reporter) {
   if (plan.cgroup_namespace) reporter.check(::unshare(CLONE_NEWCGROUP) == 0, Stage::CgroupNamespace);
 }
 
-/// The program's process goes on as soon as it has its root, and waits with the program until there is no
-/// other.
-void make_mounts(const SetupPlan& plan, const Reporter& reporter, int gate) {
-  const auto check = [&](const MountFailure& failure) {
-    errno = failure.error;
-    reporter.check(failure.error == 0, failure.is_proc ? Stage::Processes : Stage::Mounts, failure.index);
-    reporter.check(::write(gate, "", 1) == 1, Stage::Fork);
-  };
-  check(plan.mounts ? enter_new_root(*plan.mounts, plan.landlock, plan.landlock_abi) : MountFailure{});
-  check(plan.mounts ? leave_old_root() : MountFailure{});
+/// pivot_root(2) took this process's root along.
+void finish_mounts(const SetupPlan& plan, const Reporter& reporter) {
+  if (!plan.mounts) return;
+  const MountFailure failure = leave_old_root();
+  errno = failure.error;
+  reporter.check(failure.error == 0, Stage::Mounts, failure.index);
+}
+
+/// What nobody waits for, but all is done before the program is executed.
+void name_and_detach(const SetupPlan& plan, const Reporter& reporter) {
+  reporter.check(::setsid() >= 0, Stage::Session);
+  constexpr char kHostName[] = "box";
+  if (plan.host_name) reporter.check(::sethostname(kHostName, sizeof kHostName - 1) == 0, Stage::HostName);
 }
 
 void raise_descriptor_limit() {
@@ -326,27 +372,40 @@ void run_first_process(const SetupPlan& plan) {
     reporter.check(::read(plan.setup, &byte, 1) == 1, Stage::Maps);
   }
   enter_cgroups(plan, reporter);
-  reporter.check(::setsid() >= 0, Stage::Session);
-  constexpr char kHostName[] = "box";
-  if (plan.host_name) reporter.check(::sethostname(kHostName, sizeof kHostName - 1) == 0, Stage::HostName);
   if (plan.time_namespace) reporter.check(enter_time_namespace(), Stage::TimeNamespace);
   if (!plan.own_processes) ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  const auto own = static_cast<pid_t>(::syscall(SYS_getpid));
+  int gate[2];
+  reporter.check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, gate) == 0, Stage::Fork);
+  alignas(16) std::byte stack[kProgramStack];
+  ProgramStart start{plan, own, gate[1]};
+  int program = ::clone(run_program, std::end(stack), CLONE_VM | SIGCHLD, &start);
+  // clone(2): before Linux 6.2 who enters a time namespace may share no memory; since then execve does that.
+  if (program < 0 && errno == EINVAL) program = ::clone(run_program, std::end(stack), SIGCHLD, &start);
+  reporter.check(program > 0, Stage::Fork);
+  ::close(gate[1]);
+  make_network(plan, reporter);
+  tell(gate[0]);
+  name_and_detach(plan, reporter);
+  // Blocked from the start on: none is missed.
   const uint64_t child_signal = uint64_t{1} << (SIGCHLD - 1);
   const auto signals = static_cast<int>(
       ::syscall(SYS_signalfd4, -1, &child_signal, sizeof child_signal, SFD_CLOEXEC | SFD_NONBLOCK));
-  const auto own = static_cast<pid_t>(::syscall(SYS_getpid));
-  int gate[2];
-  reporter.check(::pipe2(gate, O_CLOEXEC) == 0, Stage::Fork);
-  const long program = clone_process(SIGCHLD, nullptr);
-  if (program == 0) run_program(plan, own, gate);
-  reporter.check(program > 0 && signals >= 0, Stage::Fork);
-  make_mounts(plan, reporter, gate[1]);
-  confine_first_process(plan, reporter);
-  int kept[] = {plan.status, plan.lifeline, signals};
-  std::sort(std::begin(kept), std::end(kept));
-  (void)close_others(kept, std::size(kept));
-  wait_for_program(plan, static_cast<pid_t>(program), signals);
-  if (!plan.own_processes) end_descendants(static_cast<pid_t>(program));
+  reporter.check(signals >= 0, Stage::Fork);
+  wait_for_other(gate[0]);
+  finish_mounts(plan, reporter);
+  tell(gate[0]);
+  // It has joined the network, for which this process must be open to it.
+  wait_for_other(gate[0]);
+  // The old root's end may have taken as long as the program.
+  if (!reap(plan, program)) {
+    confine_first_process(plan, reporter);
+    int kept[] = {plan.lifeline, signals};
+    std::sort(std::begin(kept), std::end(kept));
+    (void)close_others(kept, std::size(kept));
+    wait_for_program(plan, program, signals);
+  }
+  if (!plan.own_processes) end_descendants(program);
   ::_exit(0);
 }
 

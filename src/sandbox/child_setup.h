@@ -3,10 +3,11 @@
 // have any number of threads.
 //
 //   supervisor ──clone(namespaces)──► first process ──clone──► program
-//   Landlock's rules, filter          number 1 of its          network namespace (what takes longest at
-//                                     namespace: mounts,       once), then limits, Landlock, seccomp,
-//                                     reaps, ends all when     execve
-//                                     one end is gone
+//   Landlock's rules, filter          number 1 of its          mounts; joins the network, limits, Landlock,
+//                                     namespace: network,      seccomp, execve when the old root is gone
+//                                     takes the old root
+//                                     off; reaps, ends all
+//                                     when one end is gone
 #pragma once
 
 #include <sys/resource.h>
@@ -78,8 +79,7 @@ struct SetupPlan {
   /// SetupMessages go out; one byte comes in when the maps are written, then the filter's code, when Landlock
   /// has its rules.
   int setup = -1;
-  int status = -1;    ///< EndMessage goes out.
-  int lifeline = -1;  ///< Ends when the supervisor is gone or wants an end.
+  int lifeline = -1;  ///< EndMessage goes out. Ends when the supervisor is gone or wants an end.
   std::vector<int> cgroup_entrances;
 
   bool wait_for_maps = false;

@@ -26,8 +26,7 @@ struct Child::State {
   bool reaped = false;
   bool own_processes = false;  ///< The first process is number 1 of a PID namespace: with it all end.
   Descriptor pidfd;
-  Descriptor status;    ///< EndMessage comes in.
-  Descriptor lifeline;  ///< The first process ends when this is closed.
+  Descriptor lifeline;  ///< EndMessage comes in. The first process ends when this is closed.
   Descriptor listener;  ///< Denied calls; not valid where the host has none.
   Cgroup cgroup;
   std::vector<CountedOutput> outputs;

@@ -307,8 +307,10 @@ Result<void> add_landlock_rules(const LandlockRuleset& ruleset, int abi, const F
     if (!added) return added;
   }
   for (const char* path : kDevices) {
-    if (::access(path, F_OK) != 0) continue;
-    if (auto added = add_rule(ruleset, abi, path, PathAccess::Device); !added) return added;
+    const Descriptor file(::open(path, O_PATH | O_CLOEXEC));
+    if (!file) continue;
+    if (LandlockRuleset::allow(ruleset.get(), abi, file.get(), false, PathAccess::Device) != 0)
+      return std::unexpected(error_from_errno("cannot make a Landlock rule for", path));
   }
   return {};
 }

@@ -72,6 +72,9 @@ inline int pivot_root(const char* new_root, const char* old_root) {
 inline int pidfd_send_signal(int pidfd, int signal) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
 }
+inline int pidfd_open(pid_t pid) {
+  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+}
 inline int close_range(unsigned first, unsigned last) {
   return static_cast<int>(::syscall(SYS_close_range, first, last, 0));
 }

@@ -344,17 +344,15 @@ unsigned long Launch::clone_flags() const {
 
 Result<void> Launch::clone() {
   auto [setup, child_setup] = TRY(socket_pair());
-  auto [status, child_status] = TRY(socket_pair());
   auto [lifeline, child_lifeline] = TRY(socket_pair());
   plan_.setup = child_setup.get();
-  plan_.status = child_status.get();
   plan_.lifeline = child_lifeline.get();
   long pid = 0;
   int pidfd = -1;
   {
     const SignalBlock block;
     // The child must not hold the supervisor's ends: they would never be seen to close.
-    const int ours[] = {setup.get(), status.get(), lifeline.get()};
+    const int ours[] = {setup.get(), lifeline.get()};
     pid = clone_process(clone_flags(), &pidfd);
     if (pid == 0) {
       for (const int descriptor : ours) ::close(descriptor);
@@ -367,7 +365,6 @@ Result<void> Launch::clone() {
   }
   state_->pid = static_cast<pid_t>(pid);
   state_->pidfd.reset(pidfd);
-  state_->status = std::move(status);
   state_->lifeline = std::move(lifeline);
   setup_ = std::move(setup);
   if (!plan_.wait_for_maps) return {};
@@ -398,10 +395,10 @@ Error Launch::setup_error(const SetupMessage& message) {
 }
 
 Result<void> Launch::hear() {
-  Patience patience(kSetupPatience);
+  // Not for each message: to wake somebody costs the set-up more than to say something.
+  if (!Patience(kSetupPatience).wait_for_end_of(setup_.get()))
+    return std::unexpected(Error{"the start takes too long:", program_.path, errno});
   for (;;) {
-    if (!patience.wait_for(setup_.get()))
-      return std::unexpected(Error{"the start takes too long:", program_.path, errno});
     SetupMessage message;
     Received received = receive_packet(setup_.get(), {reinterpret_cast<char*>(&message), sizeof message},
                                        Attached::MayBeOne, 0);

@@ -20,31 +20,55 @@ constexpr mode_t kDirectoryMode = 0755;
 /// Directories of every system; one of them is covered by the new root until that becomes the root.
 constexpr const char* kMountPoints[] = {"/tmp", "/usr", "/var", "/etc"};
 
-/// Makes the directories above `path` and, with `whole`, itself. Relative to the present directory.
-bool make_directories(const char* path, bool whole) {
-  char prefix[PATH_MAX];
+/// With those above it. Relative to the present directory. `path` is written to, and is then as it was.
+bool make_directory(char* path) {
+  if (::mkdir(path, kDirectoryMode) == 0 || errno == EEXIST) return true;
+  char* const slash = std::strrchr(path, '/');
+  if (errno != ENOENT || slash == nullptr) return false;
+  *slash = '\0';
+  const bool made = make_directory(path);
+  *slash = '/';
+  return made && (::mkdir(path, kDirectoryMode) == 0 || errno == EEXIST);
+}
+
+bool make_directories(const char* path) {
+  char copy[PATH_MAX];
   const size_t size = std::strlen(path);
-  if (size >= sizeof prefix) {
+  if (size >= sizeof copy) {
     errno = ENAMETOOLONG;
     return false;
   }
-  std::memcpy(prefix, path, size + 1);
-  for (size_t i = 0; i <= size; ++i) {
-    if (path[i] != '/' && path[i] != '\0') continue;
-    if (path[i] == '\0' && !whole) return true;
-    prefix[i] = '\0';
-    struct stat status {};
-    if (::mkdir(prefix, kDirectoryMode) != 0 && ::stat(prefix, &status) != 0) return false;
-    prefix[i] = path[i];
-  }
-  return true;
+  std::memcpy(copy, path, size + 1);
+  return make_directory(copy);
 }
 
+/// What `make` makes at `path`; where there is no directory for it yet, with that.
+template <typename Make>
+bool make_with_parents(const char* path, Make make) {
+  if (make(path)) return true;
+  const char* const slash = std::strrchr(path, '/');
+  if (errno != ENOENT || slash == nullptr) return false;
+  char parent[PATH_MAX];
+  const auto size = static_cast<size_t>(slash - path);
+  if (size >= sizeof parent) {
+    errno = ENAMETOOLONG;
+    return false;
+  }
+  std::memcpy(parent, path, size);
+  parent[size] = '\0';
+  return make_directory(parent) && make(path);
+}
+
+/// A place for a mount. Beneath another grant, read-only, it is there already.
 bool make_file(const char* path) {
-  const int file = ::open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0444);
-  if (file >= 0) return ::close(file) == 0;
-  struct stat status {};
-  return ::stat(path, &status) == 0;  // Beneath another grant, read-only, it is there already.
+  return make_with_parents(
+      path, [](const char* name) { return ::mknod(name, S_IFREG | 0444, 0) == 0 || errno == EEXIST; });
+}
+
+bool make_link(const char* path, const char* text) {
+  return make_with_parents(path, [&](const char* name) {
+    return ::symlink(text, name) == 0 || errno == EEXIST || errno == EROFS;
+  });
 }
 
 /// A copy of the mount, detached; the file must be the one that was planned for.
@@ -62,9 +86,8 @@ int open_source(const MountStep& step) {
 
 bool attach(const MountStep& step, int tree) {
   const char* target = step.target.c_str();
-  if (!make_directories(target, step.is_directory)) return false;
-  if (!step.is_directory && !make_file(target)) return false;
-  return move_mount(tree, "", AT_FDCWD, target, kMoveMountEmptyPath) == 0 && ::close(tree) == 0;
+  if (!(step.is_directory ? make_directories(target) : make_file(target))) return false;
+  return move_mount(tree, "", AT_FDCWD, target, kMoveMountEmptyPath) == 0;
 }
 
 unsigned long mount_flags(uint64_t attributes) {
@@ -76,16 +99,14 @@ unsigned long mount_flags(uint64_t attributes) {
 bool take(const MountStep& step, int tree) {
   const char* target = step.target.c_str();
   switch (step.kind) {
-    case MountStep::Kind::Directory: return make_directories(target, true);
-    case MountStep::Kind::Link:
-      return make_directories(target, false) &&
-             (::symlink(step.source.c_str(), target) == 0 || errno == EEXIST || errno == EROFS);
+    case MountStep::Kind::Directory: return make_directories(target);
+    case MountStep::Kind::Link: return make_link(target, step.source.c_str());
     case MountStep::Kind::Bind: return attach(step, tree);
     case MountStep::Kind::TemporaryFiles:
-      return make_directories(target, true) &&
+      return make_directories(target) &&
              ::mount("tmpfs", target, "tmpfs", mount_flags(step.attributes), step.options.c_str()) == 0;
     case MountStep::Kind::Processes:
-      return make_directories(target, true) &&
+      return make_directories(target) &&
              ::mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
                      "hidepid=2,subset=pid") == 0;
   }
@@ -139,9 +160,18 @@ MountFailure enter_new_root(const std::vector<MountStep>& steps, int landlock, i
 }
 
 MountFailure leave_old_root() {
-  const bool left = ::umount2(".", MNT_DETACH) == 0 && ::chdir("/") == 0 &&
-                    mount_setattr(AT_FDCWD, "/", 0, {kMountReadOnly, 0, 0, 0}) == 0;
+  // By its name the root is the new one, whatever lies on top of it.
+  const bool left = ::chdir("/") == 0 && mount_setattr(AT_FDCWD, "/", 0, {kMountReadOnly, 0, 0, 0}) == 0 &&
+                    ::umount2(".", MNT_DETACH) == 0 && ::chdir("/") == 0;
   return left ? MountFailure{} : MountFailure{errno, -1, false};
+}
+
+bool is_old_root_left() {
+  // path_resolution(7): ".." of the root is the root, and a mount on top of that is followed. The new root is
+  // a file system of its own.
+  struct stat root {
+  }, above{};
+  return ::stat("/", &root) == 0 && ::stat("/..", &above) == 0 && root.st_dev == above.st_dev;
 }
 
 }  // namespace vitrine::sandbox

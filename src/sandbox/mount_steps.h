@@ -14,11 +14,15 @@ struct MountFailure {
 };
 
 /// Afterwards the root directory of all processes in the namespace is the view; the old one still lies on top
-/// of it. `landlock`: gets the rules for what comes into being here; -1: none.
+/// of it. Leaves a descriptor open for each mount (close-on-exec). `landlock`: gets the rules for what comes
+/// into being here; -1: none.
 [[nodiscard]] MountFailure enter_new_root(const std::vector<MountStep>& steps, int landlock,
                                           int landlock_abi);
 /// pivot_root(2), "pivot_root(".", ".")": takes the old root off, so that nothing but the view can be
-/// reached. In the process that has entered the new one. Waits for the kernel's other processors.
+/// reached. In any process of the namespace, which is in the root directory afterwards. The kernel does it at
+/// once, and then waits for its other processors.
 [[nodiscard]] MountFailure leave_old_root();
+/// Whether that is done: from then on no path leads to the old root. False as well where it cannot be seen.
+[[nodiscard]] bool is_old_root_left();
 
 }  // namespace vitrine::sandbox

@@ -9,9 +9,9 @@ namespace vitrine::sandbox {
 
 Patience::Patience(std::chrono::milliseconds most) : looks_left_(std::max<long>(1, most / kLook)) {}
 
-bool Patience::wait_for(int descriptor) {
+bool Patience::wait_for_end_of(int descriptor) {
   while (looks_left_ > 0) {
-    pollfd waiting{descriptor, POLLIN, 0};
+    pollfd waiting{descriptor, 0, 0};  // poll(2): POLLHUP is told unasked.
     const int ready = ::poll(&waiting, 1, static_cast<int>(kLook.count()));
     if (ready > 0) return true;
     if (ready == 0) --looks_left_;

@@ -11,9 +11,9 @@ class Patience {
   /// In whole looks of kLook each, at least one.
   explicit Patience(std::chrono::milliseconds most);
 
-  /// Until there is something to read, or the other end is closed. False, errno says why: ETIMEDOUT when the
-  /// patience of all calls together is used up.
-  [[nodiscard]] bool wait_for(int descriptor);
+  /// Until the other end of a socket or pipe is closed; what comes in meanwhile wakes nobody, and can be read
+  /// then. False, errno says why: ETIMEDOUT when the patience of all calls together is used up.
+  [[nodiscard]] bool wait_for_end_of(int descriptor);
 
   /// A look that ends without an event counts as so much, however long it took by the clock.
   static constexpr std::chrono::milliseconds kLook{100};

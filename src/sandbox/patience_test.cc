@@ -28,30 +28,30 @@ struct Pipe {
 TEST(Patience, EndsWhenNothingComes) {
   const Pipe pipe;
   Patience patience(2 * Patience::kLook);
-  EXPECT_FALSE(patience.wait_for(pipe.reader.get()));
+  EXPECT_FALSE(patience.wait_for_end_of(pipe.reader.get()));
   EXPECT_EQ(errno, ETIMEDOUT);
-  EXPECT_FALSE(patience.wait_for(pipe.reader.get()));
+  EXPECT_FALSE(patience.wait_for_end_of(pipe.reader.get()));
 }
 
-TEST(Patience, SeesWhatIsThereAndWhatIsClosed) {
+TEST(Patience, SeesTheEndAndNotWhatComesBefore) {
   Pipe pipe;
-  Patience patience(1ms);
   ASSERT_EQ(::write(pipe.writer.get(), "x", 1), 1);
-  EXPECT_TRUE(patience.wait_for(pipe.reader.get()));
-  char byte = 0;
-  ASSERT_EQ(::read(pipe.reader.get(), &byte, 1), 1);
+  EXPECT_FALSE(Patience(1ms).wait_for_end_of(pipe.reader.get()));
   pipe.writer.reset();
-  EXPECT_TRUE(patience.wait_for(pipe.reader.get()));
+  EXPECT_TRUE(Patience(1ms).wait_for_end_of(pipe.reader.get()));
+  char byte = 0;
+  EXPECT_EQ(::read(pipe.reader.get(), &byte, 1), 1);
 }
 
 TEST(Patience, DoesNotCountWhatItWasStoppedFor) {
-  const Pipe pipe;
+  Pipe pipe;
   constexpr auto kPatience = 2s;
   const pid_t waiting = ::fork();
   ASSERT_GE(waiting, 0);
   if (waiting == 0) {
+    pipe.writer.reset();
     Patience patience(kPatience);
-    ::_exit(patience.wait_for(pipe.reader.get()) ? 0 : 1);
+    ::_exit(patience.wait_for_end_of(pipe.reader.get()) ? 0 : 1);
   }
   int status = 0;
   std::this_thread::sleep_for(Patience::kLook);  // It waits already.
@@ -62,7 +62,7 @@ TEST(Patience, DoesNotCountWhatItWasStoppedFor) {
   ::kill(waiting, SIGCONT);
   // Time enough to give up, for somebody who goes by the clock.
   std::this_thread::sleep_for(Patience::kLook);
-  EXPECT_EQ(::write(pipe.writer.get(), "x", 1), 1);
+  pipe.writer.reset();
   ASSERT_EQ(::waitpid(waiting, &status, 0), waiting);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "gave up, having been stopped";
 }

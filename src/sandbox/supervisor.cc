@@ -85,7 +85,9 @@ void Supervisor::watch() {
       events[count] = {descriptor, what, 0};
       return count++;
     };
-    const nfds_t status = add(state_.status.get());
+    // Where nobody is left to be measured, the end of all of it is soon enough to hear of the program's.
+    const bool alone = state_.own_processes && state_.policy.limits().processes == 1;
+    const nfds_t status = add(alone ? state_.pidfd.get() : state_.lifeline.get());
     const nfds_t end_wanted = end_wanted_ >= 0 ? add(end_wanted_) : 0;
     const nfds_t listener = state_.listener ? add(state_.listener.get()) : 0;
     for (const CountedOutput& output : state_.outputs) {
@@ -145,6 +147,8 @@ void Supervisor::measure() {
 void Supervisor::look_at_limits() {
   const Limits& limits = state_.policy.limits();
   if (limits.wall_time && since_start() >= *limits.wall_time) {
+    take_end();  // It may have come, and woken nobody.
+    if (ended_) return;
     stop(Outcome::End::LimitExceeded, LimitKind::WallTime);
     return;
   }
@@ -280,7 +284,7 @@ void Supervisor::drain_output() {
 }
 
 void Supervisor::take_end() {
-  const ssize_t size = ::recv(state_.status.get(), &end_, sizeof end_, MSG_DONTWAIT);
+  const ssize_t size = ::recv(state_.lifeline.get(), &end_, sizeof end_, MSG_DONTWAIT);
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (size == sizeof end_) {
     ended_ = true;

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 
 import harness
 
@@ -101,6 +102,18 @@ class Command(harness.TestCase):
         script.write_text("#!/bin/sh -e\necho $1\n")
         script.chmod(0o755)
         self.assertEqual(self.vitrine_box(script, "word"), (0, "word\n"))
+
+    def test_time_since_boot_is_its_own(self):
+        program = "import time; print(time.clock_gettime(time.CLOCK_BOOTTIME))"
+        for user in harness.users():
+            if harness.NO_USER_NAMESPACES and user != 0:
+                continue
+            with self.subTest(user=user):
+                host = time.clock_gettime(time.CLOCK_BOOTTIME)
+                for options, is_own in (([], True), (["--disable", "time-namespace"], False)):
+                    status, text = self.vitrine_box(*options, "--", "python3", "-c", program, user=user)
+                    self.assertEqual(status, 0, text)
+                    self.assertEqual(float(text) < host, is_own, text)
 
     def test_other_programs(self):
         words = ["--processes", "4", "--ro", "/usr", "--ro", "/bin", "--exec", "--", "sh", "-c", "ls -d /usr | cat"]
