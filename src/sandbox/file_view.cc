@@ -42,7 +42,8 @@ class Resolver {
         done.resize(done.empty() ? 0 : done.rfind('/'));
         continue;
       }
-      std::string next = done + "/" + name;
+      std::string next = done;
+      next.append("/").append(name);
       const Answer& answer = ask(next);
       if (answer.error != 0) return std::unexpected(Error{"cannot grant the path", path, answer.error});
       if (answer.target.empty()) {
@@ -52,7 +53,7 @@ class Resolver {
       constexpr unsigned kMostLinks = 40;  // path_resolution(7)
       if (++followed > kMostLinks) return std::unexpected(Error{"cannot grant the path", path, ELOOP});
       if (answer.target.starts_with('/')) done.clear();
-      rest = answer.target + "/" + rest;
+      rest.insert(0, "/").insert(0, answer.target);
     }
     return done.empty() ? "/" : done;
   }
