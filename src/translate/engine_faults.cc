@@ -132,7 +132,8 @@ Trap Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
         static_cast<greg_t>(context_->window | (static_cast<uint64_t>(registers[REG_R15]) & kLow));
     return Trap::Address;
   }
-  const bool in_window = registers[REG_TRAPNO] == kPageFault && window_->contains(where);
+  const bool page_fault = registers[REG_TRAPNO] == kPageFault;
+  const bool in_window = page_fault && window_->contains(where);
   const bool spared = in_window && spares_fill(static_cast<uint32_t>(address) >> kPageShift);
   if (spared && !counting_) note_hidden_fault(place);
   if (in_window && !spared) {
@@ -157,7 +158,7 @@ Trap Engine::fault_of_translated_code(uint64_t address, ucontext_t& frame,
   by_signal_ = true;
   const bool privileged = *cache_->memory().executable(place.offset) == kPrivilegedTrap;
   if (!privileged && !spared) slow_site_ = place.eip;
-  wraps_ = registers[REG_TRAPNO] == kPageFault && !window_->contains(where);
+  wraps_ = page_fault && !in_window;
   settle_stack_pointer(frame, place);
   redirect(frame, glue_.decline, place.eip);
   return privileged ? Trap::Privileged : in_window ? Trap::Access : Trap::Address;
