@@ -34,6 +34,7 @@ Result<std::unique_ptr<ShadowWindow>> ShadowWindow::create(ShadowContext& contex
   // A private mapping without rights counts nowhere, not even with vm.overcommit_memory=2, except against the
   // limit on address space. Twice the size is asked for so that an aligned window fits, then cut to size.
   constexpr uint64_t kAsked = kReserved + kSize;
+  RightsMap rights = TRY(RightsMap::create());
   void* asked = ::mmap(nullptr, kAsked, PROT_NONE, kReservation, -1, 0);
   if (asked == MAP_FAILED) {
     return std::unexpected(error_from_errno(
@@ -49,13 +50,14 @@ Result<std::unique_ptr<ShadowWindow>> ShadowWindow::create(ShadowContext& contex
   uint8_t* const end = reservation + kReserved;
   if (reservation != start) (void)::munmap(start, static_cast<size_t>(reservation - start));
   if (end != start + kAsked) (void)::munmap(end, static_cast<size_t>(start + kAsked - end));
-  return std::unique_ptr<ShadowWindow>(new ShadowWindow(context, MachineAddress(reservation)));
+  return std::unique_ptr<ShadowWindow>(new ShadowWindow(context, MachineAddress(reservation), std::move(rights)));
 }
 
-ShadowWindow::ShadowWindow(ShadowContext& context, MachineAddress reservation)
+ShadowWindow::ShadowWindow(ShadowContext& context, MachineAddress reservation, RightsMap rights)
     : context_(context),
       base_(reservation + kGuard),
       book_(context.leaves),
+      rights_(std::move(rights)),
       number_(context.reverse.add_window(*this, book_)) {
   context_.budget.change(1);
 }
@@ -93,6 +95,7 @@ void ShadowWindow::change(uint32_t page, ShadowWord word) {
   const ShadowWord old = book_.word(page);
   if (old.state() == ShadowState::ReadWrite) context_.reverse.unlink(place(page), old);
   book_.set(page, word);
+  rights_.set(page, word.state());
   if (word.state() == ShadowState::ReadWrite) context_.reverse.link(place(page), book_.record(page));
 }
 
@@ -110,6 +113,7 @@ void ShadowWindow::forget(uint32_t first, uint32_t count) {
   for (uint32_t page = book_.next_live(first, end); page < end; page = book_.next_live(page + 1, end)) {
     const ShadowWord word = book_.word(page);
     if (word.state() == ShadowState::ReadWrite) context_.reverse.unlink(place(page), word);
+    rights_.set(page, ShadowState::Empty);
   }
   book_.clear(first, count);
   end_change(first, count);
@@ -149,6 +153,7 @@ bool ShadowWindow::map(uint32_t first, uint32_t count, ShadowWord word, Populate
     const bool writable = word.state() == ShadowState::ReadWrite;
     book_.set_run(first, count, word, [&](uint32_t page, ShadowRecord& record) {
       if (writable) context_.reverse.link(place(page), record);
+      rights_.set(page, word.state());
     });
   } else {
     for (uint32_t i = 0; i < count; ++i) change(first + i, word.plus(i));

@@ -23,6 +23,7 @@
 #include "memory/ram_block.h"
 #include "paging/mapping_budget.h"
 #include "paging/reverse_map.h"
+#include "paging/rights_map.h"
 #include "paging/shadow_book.h"
 #include "paging/shadow_counters.h"
 
@@ -71,6 +72,8 @@ class ShadowWindow {
     return address.value >= base_.value && address.value < base_.value + kSize;
   }
   [[nodiscard]] ShadowEntry entry(VirtualAddress address) const;
+  /// RightsMap's bytes, which stay where they are.
+  [[nodiscard]] const uint8_t* rights() const { return rights_.data(); }
   /// Host mappings in use, the reservation's own included.
   [[nodiscard]] uint64_t mappings() const { return mappings_; }
 
@@ -101,7 +104,7 @@ class ShadowWindow {
   void discard_all();
 
  private:
-  ShadowWindow(ShadowContext& context, MachineAddress reservation);
+  ShadowWindow(ShadowContext& context, MachineAddress reservation, RightsMap rights);
 
   [[nodiscard]] ReverseMap::Place place(uint32_t page) const { return ReverseMap::place(number_, page); }
   [[nodiscard]] uint8_t* host(uint32_t page) const { return base_.value + (uint64_t{page} << kPageShift); }
@@ -120,6 +123,7 @@ class ShadowWindow {
   ShadowContext& context_;
   MachineAddress base_;
   ShadowBook book_;
+  RightsMap rights_;
   unsigned number_;
   uint64_t mappings_ = 1;
   uint32_t joints_before_ = 0;

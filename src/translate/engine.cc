@@ -107,6 +107,8 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
                                                                .wide_mxcsr = cpu::host_mxcsr_mask() > 0xffff,
                                                                .pause_ends_turn = options.pause_ends_turn,
                                                                .counting = options.counting});
+  can_check_ = bmi2;
+  renew_checks();
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,
                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
   clear_jump_cache();
@@ -234,6 +236,7 @@ void Engine::choose_window(Core& core) {
   window_ = window;
   context_->window = reinterpret_cast<uint64_t>(window_->base().value);
   context_->code_map = reinterpret_cast<uint64_t>(code_map(mode_));
+  context_->rights = reinterpret_cast<uint64_t>(window_->rights());
   const uint32_t* const targets = target_table(mode_);
   context_->jump_cache =
       reinterpret_cast<uint64_t>(targets != nullptr ? static_cast<const void*>(targets) : jump_cache_.data());

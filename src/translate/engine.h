@@ -226,6 +226,9 @@ class Engine final : public cpu::NativeEngine,
   [[nodiscard]] bool spares_fill(uint32_t page);
   void fill_after_fault(const cpu::Core& core);
   [[nodiscard]] static bool page_faults_often(SlowSite& slow);
+  void renew_checks();
+  [[nodiscard]] uint16_t take_check();
+  void give_check(uint16_t check);
   void leave_to_interpreter(CodePage& page, uint16_t offset);
   [[nodiscard]] std::optional<uint32_t> page_to_fill(const cpu::Core& core,
                                                      const cpu::Instruction& instruction) const;
@@ -316,6 +319,8 @@ class Engine final : public cpu::NativeEngine,
     uint64_t reads = 0;  // not counted yet
   };
   SteadyRegister steady_;
+  bool can_check_ = false;              // the host has what access_check.cc needs
+  std::vector<uint16_t> spare_checks_;  // of GuestContext::checks_left
   std::array<Touched, 64> touched_{};  // by the last bits of the page's number
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
   void* alarm_ = nullptr;       // timer_t

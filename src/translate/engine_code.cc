@@ -49,6 +49,7 @@ void Engine::activate_return_stack(uint32_t esp) {
 
 void Engine::flush_translations() {
   cache_->flush();
+  renew_checks();
   for (auto& [window, code] : window_code_) forget_code(code, 0, uint64_t{1} << (32 - kPageShift));
   clear_jump_cache();
   reset_return_stacks();

@@ -13,6 +13,8 @@ constexpr uint32_t kFaultsToBeSlow = 8, kRunsAsSlow = 4096;
 // Page faults: a signal costs as much as some twenty runs in the interpreter.
 constexpr uint32_t kRunsToJudge = 64, kRunsWorthAFault = 16;
 constexpr uint8_t kMostPatience = 12;
+// Of one that looks before each access: that costs some 2 ns, a signal as much as some 1,000 times of it.
+constexpr uint32_t kChecksToJudge = 4096, kChecksWorthAFault = 1024;
 // So many accesses that slow instructions make to a page, and it is filled: by then it will be used again.
 constexpr uint8_t kTouchesToBeFilled = 4;
 // A kernel comes to a program's page to copy something, and often for once: a signal that tells of it counts
@@ -72,15 +74,27 @@ void Engine::note_decline(uint32_t eip) {
 // The interpreter is about to execute it once more.
 void Engine::note_slow_run(uint32_t eip, SlowSite& slow) {
   const SlowSite before = slow;
-  if (++slow.runs < (before.reason == SlowReason::PageFault ? kRunsToJudge : kRunsAsSlow)) return;
+  if (before.looks) {
+    uint32_t& left = context_->checks_left[before.check];
+    if (left != 0) return;
+    left = kChecksToJudge;
+  } else if (++slow.runs < (before.reason == SlowReason::PageFault ? kRunsToJudge : kRunsAsSlow)) {
+    return;
+  }
   slow = SlowSite{.patience = before.patience};
   if (before.reason == SlowReason::PageFault) {
-    if (before.page_faults * kRunsWorthAFault >= kRunsToJudge) {
+    const bool rare = before.looks ? before.page_faults * kChecksWorthAFault < kChecksToJudge
+                                        : before.page_faults * kRunsWorthAFault < kRunsToJudge;
+    if (!rare) {
       slow.reason = SlowReason::PageFault;
+      slow.check = before.check;
+      slow.looks = before.looks;
+      slow.unseen = before.unseen;
       return;
     }
     slow.patience = std::min<uint8_t>(before.patience + 2, kMostPatience);
   }
+  give_check(before.check);
   if (const CodePage* const page = known_page(eip))
     forget_units(*page->key.block, page->key.page, eip & kPageMask, 1);
 }
@@ -139,19 +153,46 @@ void Engine::fill_after_fault(const cpu::Core& core) {
 
 // True: from now on it is the interpreter's.
 bool Engine::page_faults_often(SlowSite& slow) {
-  return ++slow.page_faults >= kFaultsToBeSlow << slow.patience;
+  switch (slow.reason) {
+    case SlowReason::None: return ++slow.page_faults >= kFaultsToBeSlow << slow.patience;
+    case SlowReason::PageFault: return slow.looks && ++slow.unseen >= kFaultsToBeSlow;
+    case SlowReason::Access: break;
+  }
+  return false;
+}
+
+// No instruction counts any more.
+void Engine::renew_checks() {
+  spare_checks_.clear();
+  if (!can_check_) return;
+  for (uint16_t check = kAccessChecks - 1; check != 0; --check) spare_checks_.push_back(check);
+}
+
+uint16_t Engine::take_check() {
+  if (spare_checks_.empty()) return 0;
+  const uint16_t check = spare_checks_.back();
+  spare_checks_.pop_back();
+  context_->checks_left[check] = kChecksToJudge;
+  return check;
+}
+
+void Engine::give_check(uint16_t check) {
+  if (check != 0) spare_checks_.push_back(check);
 }
 
 void Engine::leave_to_interpreter(CodePage& page, uint16_t offset) {
   SlowSite& slow = page.slow[offset];
+  const bool looked_in_vain = slow.looks;
+  give_check(slow.check);
   slow = SlowSite{.patience = slow.patience, .reason = SlowReason::PageFault};
+  if (!looked_in_vain) slow.check = take_check();
   forget_units(*page.key.block, page.key.page, offset, 1);
 }
 
 // In the signal's handler: what is being executed cannot be dropped yet.
 void Engine::note_hidden_fault(const TranslationCache::Place& place) {
-  SlowSite& slow = place.unit->page->slow[static_cast<uint16_t>(place.eip & kPageMask)];
-  if (slow.reason == SlowReason::None && page_faults_often(slow)) often_filled_ = place.eip;
+  if (page_faults_often(place.unit->page->slow[static_cast<uint16_t>(place.eip & kPageMask)]))
+    often_filled_ = place.eip;
 }
 
 void Engine::settle_hidden_faults() {

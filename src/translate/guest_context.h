@@ -79,6 +79,9 @@ inline constexpr unsigned kKnownLoads = 2;
 inline constexpr std::array kKnownSegments = {x86::kEs, x86::kDs, x86::kFs, x86::kGs, x86::kSs};
 inline constexpr unsigned kKnownFs = 2, kKnownSs = 4;  ///< Indices of it.
 
+/// So many instructions can look before they access memory (access_check.cc), the first number left out.
+inline constexpr unsigned kAccessChecks = 4096;
+
 /// CR0 to CR3; there is no CR1.
 inline constexpr unsigned kControlRegisters = 4;
 
@@ -90,6 +93,7 @@ struct GuestContext {
   uint64_t monitor_stack = 0;
   uint64_t entry = 0;
   uint64_t code_map = 0;  ///< Of the active window.
+  uint64_t rights = 0;    ///< RightsMap of the active window.
   uint64_t landing_pad = 0;
   uint64_t jump_cache = 0;
   uint64_t window = 0;  ///< Base of the active window, = GS base.
@@ -131,6 +135,8 @@ struct GuestContext {
   uint32_t ymm_loaded = 0;  ///< So are the upper halves of the YMM registers.
   uint32_t ymm_in_use = 0;  ///< Not all of `ymm_high` is zero.
   uint32_t host_mxcsr = 0x1f80;
+  /// How often an instruction may still look before it leaves to be judged anew, by SlowSite::check.
+  std::array<uint32_t, kAccessChecks> checks_left{};
   alignas(64) std::array<uint8_t, 512> fpu_image{};
   alignas(64) std::array<std::array<uint8_t, 16>, 8> ymm_high{};  ///< Meaningful while in use.
 };

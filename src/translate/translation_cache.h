@@ -117,6 +117,11 @@ struct SlowSite {
   uint32_t runs = 0;         ///< While it was not native.
   uint8_t patience = 0;      ///< Times that page faults turned out to be rare.
   SlowReason reason = SlowReason::None;
+  /// PageFault: it may look by itself whether the window shows what it accesses, and count its runs in this
+  /// one of GuestContext::checks_left. 0: there was none left, or it looked in vain.
+  uint16_t check = 0;
+  bool looks = false;  ///< It does; else it always leaves.
+  uint8_t unseen = 0;  ///< Accesses that faulted though it had looked.
 };
 
 /// An instruction in a unit that the interpreter executes without leaving the engine.

@@ -18,7 +18,7 @@ constexpr Family kFamilies[] = {&translate_integer, &translate_stack,  &translat
                                 &translate_control, &translate_vector, &translate_vex};
 
 Verdict translate_instruction(UnitBuilder& builder) {
-  if (builder.slow() != nullptr) {
+  if (builder.slow() != nullptr && !builder.check_access()) {
     builder.call_out();
     return Verdict::Declined;
   }

@@ -142,6 +142,10 @@ class UnitBuilder {
 
   /// Null unless the present instruction had better be the interpreter's.
   [[nodiscard]] SlowSite* slow() const;
+  /// Leaves to the interpreter unless the active window shows what the present instruction, which is slow(),
+  /// accesses. Part of it that undo_instruction() does not take back. False, and nothing emitted: it cannot
+  /// look.
+  [[nodiscard]] bool check_access();
   /// Takes back everything of the present instruction.
   void undo_instruction();
   /// No interrupt is taken before the next instruction.
@@ -175,6 +179,8 @@ class UnitBuilder {
   [[nodiscard]] static HostMemory segment_base(const cpu::Instruction& i);
   [[nodiscard]] bool plain_operand(HostMemory& memory);
   void jump_to(uint32_t cache_offset);
+  [[nodiscard]] bool check_operands(uint16_t counter);
+  void check_page_shown(HostMemory operand, bool writes, std::optional<uint16_t> counter);
   void leave_unless_zero(uint32_t way_out);
   void load_page_number(uint32_t virtual_page);
   [[nodiscard]] bool takes_another_stack() const;
