@@ -190,6 +190,7 @@ void copy_values(const RunOptions& options, machine::MachineConfig& config) {
   config.without_engine = options.engine ? machine::WithoutEngine::Refuse : machine::WithoutEngine::Interpret;
   config.shadow.policy = options.shadow.value_or(config.shadow.policy);
   config.shadow.views = options.views.value_or(config.shadow.views);
+  config.shadow.fills = options.fills;
   config.statistics.form = options.statistics.form;
   config.cpu_model = cpu_model(options);
   config.cpus = options.cpus;

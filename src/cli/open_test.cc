@@ -102,6 +102,8 @@ TEST_F(OpenTest, TheShadowPolicyReachesTheMachine) {
   EXPECT_EQ(shadow({}).views, paging::ShadowViews::Two);
   EXPECT_EQ(shadow({"--shadow", "ondemand"}).policy, paging::ShadowPolicy::OnDemand);
   EXPECT_EQ(shadow({"--views", "one"}).views, paging::ShadowViews::One);
+  EXPECT_FALSE(shadow({}).fills.has_value());
+  EXPECT_EQ(shadow({"--fills", "first"}).fills, paging::ShadowFills::First);
 }
 
 TEST_F(OpenTest, VirtualTimeIsWithoutTheHostsRandomNumbers) {

@@ -228,8 +228,10 @@ Result<void> check_rtc(RunOptions& options) {
 }
 
 void note_shadow(RunOptions& options) {
-  if (options.engine != machine::EngineKind::Interpret || (!options.shadow && !options.views)) return;
-  options.notes.emplace_back("--shadow and --views: --engine interpret has no shadow page tables");
+  if (options.engine != machine::EngineKind::Interpret ||
+      (!options.shadow && !options.views && !options.fills))
+    return;
+  options.notes.emplace_back("--shadow, --views and --fills: --engine interpret has no shadow page tables");
 }
 
 }  // namespace

@@ -11,9 +11,9 @@ namespace vitrine::cli {
 using OptionHandler = Result<void>(RunOptions& options, std::string_view argument);
 
 // option_machine.cc
-OptionHandler option_machine, option_accel, option_engine, option_shadow, option_views, option_cpu,
-    option_smp, option_memory, option_name, option_vga, option_no_acpi, option_device, option_global,
-    option_nic, option_net, option_display;
+OptionHandler option_machine, option_accel, option_engine, option_shadow, option_views, option_fills,
+    option_cpu, option_smp, option_memory, option_name, option_vga, option_no_acpi, option_device,
+    option_global, option_nic, option_net, option_display;
 // option_boot.cc
 OptionHandler option_bios, option_firmware_directory, option_kernel, option_initrd, option_append,
     option_unpack_kernel, option_boot, option_fw_cfg;

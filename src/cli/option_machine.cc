@@ -194,6 +194,13 @@ Result<void> option_views(RunOptions& options, std::string_view argument) {
   return {};
 }
 
+Result<void> option_fills(RunOptions& options, std::string_view argument) {
+  if (argument != "first" && argument != "again")
+    return std::unexpected(Error{"--fills is first or again, not", std::string(argument)});
+  options.fills = argument == "first" ? paging::ShadowFills::First : paging::ShadowFills::Again;
+  return {};
+}
+
 Result<void> option_cpu(RunOptions& options, std::string_view argument) {
   if (argument == "help" || argument == "?") {
     std::string text;

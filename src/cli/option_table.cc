@@ -27,6 +27,8 @@ constexpr Option kOptions[] = {
      "how shadow page tables are kept: unsync (default), proactive, ondemand; see 'help'", option_shadow},
     {"views", "two|one", Machine, "windows of each address space: kernel's and user's (default), or one",
      option_views},
+    {"fills", "first|again", Machine,
+     "a page comes into a window by its first access, or once it is used again (default)", option_fills},
 
     {"bios", "FILE|none", Boot, "firmware instead of SeaBIOS; none: the kernel starts without", option_bios},
     {"L", "DIR", Boot, "look for firmware here first", option_firmware_directory},

@@ -100,6 +100,7 @@ struct RunOptions {
   std::optional<machine::EngineKind> engine;  ///< None: translated, where the host can.
   std::optional<paging::ShadowPolicy> shadow;
   std::optional<paging::ShadowViews> views;
+  std::optional<paging::ShadowFills> fills;
   StatisticsOptions statistics;
   std::string cpu_model = "max";
   unsigned cpus = 1;

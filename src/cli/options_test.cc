@@ -106,6 +106,7 @@ TEST(Options, WhatIsNotSupportedIsNamed) {
   EXPECT_THAT(refusal({"--engine", "magic"}), HasSubstr("there is no engine"));
   EXPECT_THAT(refusal({"--shadow", "magic"}), HasSubstr("there is no policy"));
   EXPECT_THAT(refusal({"--views", "three"}), HasSubstr("two or one, not"));
+  EXPECT_THAT(refusal({"--fills", "never"}), HasSubstr("first or again, not"));
   EXPECT_THAT(refusal({"-parallel", "file:x"}), HasSubstr("no parallel port"));
 }
 
@@ -116,6 +117,9 @@ TEST(Options, ShadowPolicies) {
   EXPECT_EQ(parsed({"--shadow=unsync"}).shadow, paging::ShadowPolicy::Unsync);
   EXPECT_EQ(parsed({"--views", "one"}).views, paging::ShadowViews::One);
   EXPECT_EQ(parsed({"--views=two"}).views, paging::ShadowViews::Two);
+  EXPECT_FALSE(parsed({}).fills.has_value());
+  EXPECT_EQ(parsed({"--fills", "first"}).fills, paging::ShadowFills::First);
+  EXPECT_EQ(parsed({"--fills=again"}).fills, paging::ShadowFills::Again);
   EXPECT_THAT(*parsed({"--shadow", "help"}).information, HasSubstr("ondemand"));
   EXPECT_EQ(parsed({"--shadow", "ondemand", "--engine", "trap"}).notes.size(), 0u);
   EXPECT_EQ(parsed({"--shadow", "ondemand", "--engine", "interpret"}).notes.size(), 1u);

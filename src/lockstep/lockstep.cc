@@ -28,6 +28,7 @@ Result<std::unique_ptr<Lockstep>> Lockstep::create(const Environment& environmen
       Follower::create(environment.model, lockstep->recorder_.log(),
                        {.privileged = environment.privileged,
                         .shadow = {.policy = environment.shadow.policy, .views = environment.shadow.views},
+                        .fills = environment.shadow.fills,
                         .counting = translate::InstructionCounting::Exact,
                         .host = environment.host}));
   return lockstep;

@@ -116,6 +116,7 @@ Result<void> Processors::use_engine(EngineKind kind, ClockKind clock) {
       .counting = counting_ ? translate::InstructionCounting::Exact : translate::InstructionCounting::None};
   options.shadow.policy = env_.shadow.policy;
   options.shadow.views = env_.shadow.views;
+  options.fills = env_.shadow.fills;
   const translate::HostSupport host = env_.host ? *env_.host : translate::probe_host();
   TRY(translate::host_can_translate(host, count()));
   options.host = host;

@@ -20,8 +20,8 @@ class RightsMap {
   /// Errors: the host's limit on address space.
   [[nodiscard]] static Result<RightsMap> create() {
     RightsMap map;
-    map.bytes_ = TRY(
-        Mapping::create(kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
+    map.bytes_ =
+        TRY(Mapping::create(kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
     return map;
   }
 

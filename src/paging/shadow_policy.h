@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 namespace vitrine::paging {
 
@@ -18,9 +19,23 @@ enum class ShadowViews : uint8_t {
   One,  ///< One for both, emptied at each change of privilege.
 };
 
+/// When a page is filled that translated code accesses and the window does not show.
+enum class ShadowFills : uint8_t {
+  First,  ///< By the first access, at the price of the host's signal.
+  /// Instructions whose accesses often find no page are the interpreter's while they do; by the access that
+  /// shows that the page is in use.
+  Again,
+};
+
+/// A virtual TLB is filled by faults.
+[[nodiscard]] constexpr ShadowFills fills_of(ShadowPolicy policy) {
+  return policy == ShadowPolicy::OnDemand ? ShadowFills::First : ShadowFills::Again;
+}
+
 struct ShadowChoice {
   ShadowPolicy policy = ShadowPolicy::Unsync;
   ShadowViews views = ShadowViews::Two;
+  std::optional<ShadowFills> fills = std::nullopt;  ///< Nothing: the policy's own.
 };
 
 }  // namespace vitrine::paging

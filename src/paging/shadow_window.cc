@@ -50,7 +50,8 @@ Result<std::unique_ptr<ShadowWindow>> ShadowWindow::create(ShadowContext& contex
   uint8_t* const end = reservation + kReserved;
   if (reservation != start) (void)::munmap(start, static_cast<size_t>(reservation - start));
   if (end != start + kAsked) (void)::munmap(end, static_cast<size_t>(start + kAsked - end));
-  return std::unique_ptr<ShadowWindow>(new ShadowWindow(context, MachineAddress(reservation), std::move(rights)));
+  return std::unique_ptr<ShadowWindow>(
+      new ShadowWindow(context, MachineAddress(reservation), std::move(rights)));
 }
 
 ShadowWindow::ShadowWindow(ShadowContext& context, MachineAddress reservation, RightsMap rights)

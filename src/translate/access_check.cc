@@ -56,14 +56,12 @@ void UnitBuilder::check_page_shown(HostMemory operand, bool writes, std::optiona
     out_.store(left, kRcx);
   }
   out_.load_wide(kR10, VITRINE_CONTEXT(rights));
-  static_cast<void>(out_.instruction({.map = 1,
-                                      .opcode = 0xb6,  // movzx ecx, byte [r10 + r9 * 2 + …]
-                                      .reg = kRcx,
-                                      .is_memory = true,
-                                      .memory = {.base = kR10,
-                                                 .index = kR9,
-                                                 .scale = 1,
-                                                 .displacement = writes ? 1 : 0}}));
+  static_cast<void>(
+      out_.instruction({.map = 1,
+                        .opcode = 0xb6,  // movzx ecx, byte [r10 + r9 * 2 + …]
+                        .reg = kRcx,
+                        .is_memory = true,
+                        .memory = {.base = kR10, .index = kR9, .scale = 1, .displacement = writes ? 1 : 0}}));
   out_.load_address(kRcx, {.base = kRcx, .displacement = -1});
   const size_t shown = out_.jump_if_rcx_zero();
   if (spent) out_.bind_short(*spent);
@@ -120,8 +118,8 @@ bool UnitBuilder::check_operands(uint16_t counter) {
 
 bool UnitBuilder::check_access() {
   SlowSite& site = *slow();
-  site.looks = site.check != 0 && !crosses_ && instruction_->address_mask == 0xffffffff &&
-               check_operands(site.check);
+  site.looks =
+      site.check != 0 && !crosses_ && instruction_->address_mask == 0xffffffff && check_operands(site.check);
   if (!site.looks) return false;
   instruction_start_ = out_.size();
   declines_before_ = declines_.size();

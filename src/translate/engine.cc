@@ -107,6 +107,8 @@ Result<void> Engine::build(const cpu::CpuModel& model, const EngineOptions& opti
                                                                .wide_mxcsr = cpu::host_mxcsr_mask() > 0xffff,
                                                                .pause_ends_turn = options.pause_ends_turn,
                                                                .counting = options.counting});
+  fills_ = options.fills.value_or(paging::fills_of(shadow.policy));
+  faults_to_be_slow_ = options.faults_to_be_slow;
   can_check_ = bmi2;
   renew_checks();
   jump_cache_ = TRY(Mapping::create(sizeof(JumpEntry) * kJumpEntries, PROT_READ | PROT_WRITE,

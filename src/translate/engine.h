@@ -48,6 +48,9 @@ namespace vitrine::translate {
 struct EngineOptions {
   PrivilegedPolicy privileged = PrivilegedPolicy::CallOut;
   paging::ShadowSpaces::Options shadow{.policy = paging::ShadowChoice{}.policy};
+  std::optional<paging::ShadowFills> fills = std::nullopt;  ///< As ShadowChoice has it.
+  /// ShadowFills::Again: so many accesses of an instruction have found no page, and it is the interpreter's.
+  uint32_t faults_to_be_slow = 8;
   bool pause_ends_turn = false;  ///< As TranslatorOptions has it.
   /// Exact: run() executes no more instructions than the processor's budget has, and takes them off it.
   InstructionCounting counting = InstructionCounting::None;
@@ -225,7 +228,7 @@ class Engine final : public cpu::NativeEngine,
   [[nodiscard]] Touched& touched_page(uint32_t page);
   [[nodiscard]] bool spares_fill(uint32_t page);
   void fill_after_fault(const cpu::Core& core);
-  [[nodiscard]] static bool page_faults_often(SlowSite& slow);
+  [[nodiscard]] bool page_faults_often(SlowSite& slow) const;
   void renew_checks();
   [[nodiscard]] uint16_t take_check();
   void give_check(uint16_t check);
@@ -319,9 +322,11 @@ class Engine final : public cpu::NativeEngine,
     uint64_t reads = 0;  // not counted yet
   };
   SteadyRegister steady_;
+  paging::ShadowFills fills_ = paging::ShadowFills::Again;
+  uint32_t faults_to_be_slow_ = 0;
   bool can_check_ = false;              // the host has what access_check.cc needs
   std::vector<uint16_t> spare_checks_;  // of GuestContext::checks_left
-  std::array<Touched, 64> touched_{};  // by the last bits of the page's number
+  std::array<Touched, 64> touched_{};   // by the last bits of the page's number
   std::array<uint64_t, static_cast<size_t>(cpu::Operation::Count)> declined_{};
   void* alarm_ = nullptr;       // timer_t
   Nanoseconds alarm_time_ = 0;  // that it goes off at, or went off at, by CLOCK_MONOTONIC

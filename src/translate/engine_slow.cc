@@ -9,7 +9,7 @@
 namespace vitrine::translate {
 namespace {
 
-constexpr uint32_t kFaultsToBeSlow = 8, kRunsAsSlow = 4096;
+constexpr uint32_t kRunsAsSlow = 4096;
 // Page faults: a signal costs as much as some twenty runs in the interpreter.
 constexpr uint32_t kRunsToJudge = 64, kRunsWorthAFault = 16;
 constexpr uint8_t kMostPatience = 12;
@@ -66,7 +66,7 @@ void Engine::note_decline(uint32_t eip) {
   if (wraps_ && page->wraps.insert(offset).second)
     return forget_units(*page->key.block, page->key.page, offset, 1);
   SlowSite& slow = page->slow[offset];
-  if (++slow.accesses < kFaultsToBeSlow) return;
+  if (++slow.accesses < faults_to_be_slow_) return;
   slow = SlowSite{.patience = slow.patience, .reason = SlowReason::Access};
   forget_units(*page->key.block, page->key.page, offset, 1);
 }
@@ -84,7 +84,7 @@ void Engine::note_slow_run(uint32_t eip, SlowSite& slow) {
   slow = SlowSite{.patience = before.patience};
   if (before.reason == SlowReason::PageFault) {
     const bool rare = before.looks ? before.page_faults * kChecksWorthAFault < kChecksToJudge
-                                        : before.page_faults * kRunsWorthAFault < kRunsToJudge;
+                                   : before.page_faults * kRunsWorthAFault < kRunsToJudge;
     if (!rare) {
       slow.reason = SlowReason::PageFault;
       slow.check = before.check;
@@ -112,7 +112,7 @@ void Engine::note_fill_spared(uint32_t page) {
   if (slow_run_ == nullptr || slow_run_->reason != SlowReason::PageFault) return;
   ++slow_run_->page_faults;
   Touched& touched = touched_page(page);
-  if (++touched.count < kTouchesToBeFilled) return;
+  if (++touched.count < kTouchesToBeFilled && fills_ == paging::ShadowFills::Again) return;
   touched = {};
   const inspect::ActivityScope scope(core_->activity, inspect::Activity::Fill);
   spaces_->prefetch(VirtualAddress(page << kPageShift), privilege());
@@ -129,7 +129,8 @@ Engine::Touched& Engine::touched_page(uint32_t page) {
 // In the signal's handler: the interpreter is to make the access, and the window goes on without the page.
 bool Engine::spares_fill(uint32_t page) {
   const paging::PagingRegisters& registers = spaces_->registers();
-  if (mode_ != CodePrivilege::Supervisor || !registers.enabled() || window_->book().word(page).live())
+  if (fills_ == paging::ShadowFills::First || mode_ != CodePrivilege::Supervisor || !registers.enabled() ||
+      window_->book().word(page).live())
     return false;
   const auto seen = spaces_->look(registers, VirtualAddress(page << kPageShift));
   if (!seen || !seen->user) return false;
@@ -152,10 +153,10 @@ void Engine::fill_after_fault(const cpu::Core& core) {
 }
 
 // True: from now on it is the interpreter's.
-bool Engine::page_faults_often(SlowSite& slow) {
+bool Engine::page_faults_often(SlowSite& slow) const {
   switch (slow.reason) {
-    case SlowReason::None: return ++slow.page_faults >= kFaultsToBeSlow << slow.patience;
-    case SlowReason::PageFault: return slow.looks && ++slow.unseen >= kFaultsToBeSlow;
+    case SlowReason::None: return ++slow.page_faults >= faults_to_be_slow_ << slow.patience;
+    case SlowReason::PageFault: return slow.looks && ++slow.unseen >= faults_to_be_slow_;
     case SlowReason::Access: break;
   }
   return false;
@@ -191,6 +192,7 @@ void Engine::leave_to_interpreter(CodePage& page, uint16_t offset) {
 
 // In the signal's handler: what is being executed cannot be dropped yet.
 void Engine::note_hidden_fault(const TranslationCache::Place& place) {
+  if (fills_ == paging::ShadowFills::First) return;
   if (page_faults_often(place.unit->page->slow[static_cast<uint16_t>(place.eip & kPageMask)]))
     often_filled_ = place.eip;
 }

@@ -45,6 +45,7 @@ const Bad kBad[] = {
     {"jump into an instruction", {0xeb, 0x04}},
     {"xsave", {0x65, 0x67, 0x0f, 0xae, 0x23}},
     {"rdpid", {0xf3, 0x0f, 0xc7, 0xf8}},
+    {"rights of no page", {0x43, 0x0f, 0xb6, 0x0c, 0x4a}},  // movzx ecx, byte [r10 + r9 * 2]
 };
 
 TEST(Confinement, VerifierFindsWhatMustNotBe) {

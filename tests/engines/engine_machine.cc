@@ -30,18 +30,19 @@ constexpr uint32_t kDataPhysical = 0x12000, kReadOnlyPhysical = 0x14000, kSuperv
                    kEmptyPhysical = 0x10000000;
 constexpr std::chrono::seconds kPatience{2};
 
-// VITRINE_TEST_SHADOW=POLICY,VIEWS: all engines of this run, instead of the default.
-void choose_shadow(paging::ShadowSpaces::Options& shadow) {
+// VITRINE_TEST_SHADOW=POLICY,VIEWS[,slow]: all engines of this run, instead of the default.
+void choose_shadow(translate::EngineOptions& options) {
   const char* const variable = std::getenv("VITRINE_TEST_SHADOW");
   if (variable == nullptr) return;
   const std::string_view choice(variable);
   const std::string_view policy = choice.substr(0, choice.find(','));
   CHECK(policy == "ondemand" || policy == "proactive" || policy == "unsync", "VITRINE_TEST_SHADOW={}",
         choice);
-  shadow.policy = policy == "ondemand"    ? paging::ShadowPolicy::OnDemand
-                  : policy == "proactive" ? paging::ShadowPolicy::Proactive
-                                          : paging::ShadowPolicy::Unsync;
-  if (choice.ends_with(",one")) shadow.views = paging::ShadowViews::One;
+  options.shadow.policy = policy == "ondemand"    ? paging::ShadowPolicy::OnDemand
+                          : policy == "proactive" ? paging::ShadowPolicy::Proactive
+                                                  : paging::ShadowPolicy::Unsync;
+  if (choice.ends_with(",one")) options.shadow.views = paging::ShadowViews::One;
+  if (choice.ends_with(",slow")) options.faults_to_be_slow = 1;
 }
 
 }  // namespace
@@ -79,7 +80,7 @@ EngineMachine::EngineMachine(EngineUsed engine, translate::EngineOptions options
   build_tables();
   if (engine == EngineUsed::None) return;
   options.code_size = kCodeMemory;
-  choose_shadow(options.shadow);
+  choose_shadow(options);
   if (engine == EngineUsed::Trap) options.privileged = translate::PrivilegedPolicy::Trap;
   if (engine == EngineUsed::Counted) options.counting = translate::InstructionCounting::Exact;
   auto made = translate::Engine::create(map_, *model_, options);

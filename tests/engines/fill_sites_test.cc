@@ -17,6 +17,7 @@ class FillSites : public testing::Test {
     PagingGuest::Options options;
     options.engine.emplace();
     options.engine->shadow.policy = paging::ShadowPolicy::OnDemand;
+    options.engine->fills = paging::ShadowFills::Again;
     options.engine->code_size = size_t{1} << 20;
     guest_ = std::make_unique<PagingGuest>(options);
   }

@@ -62,18 +62,24 @@ struct Round {
     shadow.most_spaces = number / 14 % 2 == 0 ? 3 : 64;
     shadow.mapping_budget = number / 28 % 4 == 3 ? 40 : 4000;
     shadow.table_patience = 1u << number / 14 % 8;
+    fills = number % 3 == 0 ? paging::ShadowFills::First : paging::ShadowFills::Again;
+    faults_to_be_slow = number % 2 == 0 ? 1 : 8;
   }
   [[nodiscard]] std::string name() const {
     constexpr std::array<const char*, 3> kPolicies = {"ondemand", "proactive", "unsync"};
     if (interpreted) return "interpreted";
-    return fmt::format("{}, {}, {} spaces, {} mappings", kPolicies[static_cast<size_t>(shadow.policy)],
+    return fmt::format("{}, {}, {} spaces, {} mappings, {} fills, slow after {}",
+                       kPolicies[static_cast<size_t>(shadow.policy)],
                        shadow.views == ShadowViews::One ? "one view" : "two views", shadow.most_spaces,
-                       shadow.mapping_budget);
+                       shadow.mapping_budget, fills == paging::ShadowFills::First ? "first" : "repeated",
+                       faults_to_be_slow);
   }
 
   bool interpreted = false;
   TableFormat format = TableFormat::Legacy;
   paging::ShadowSpaces::Options shadow;
+  paging::ShadowFills fills = paging::ShadowFills::Again;
+  uint32_t faults_to_be_slow = 8;
 };
 
 PagingGuest::Options options_of(const Round& round, unsigned processors) {
@@ -81,6 +87,8 @@ PagingGuest::Options options_of(const Round& round, unsigned processors) {
   if (round.interpreted) return options;
   options.engine.emplace();
   options.engine->shadow = round.shadow;
+  options.engine->fills = round.fills;
+  options.engine->faults_to_be_slow = round.faults_to_be_slow;
   options.engine->code_size = size_t{1} << 20;
   return options;
 }

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "paging/rights_map.h"
 #include "paging/shadow_window.h"
 #include "translate/guest_context.h"
 #include "translate/host_signals.h"
@@ -169,6 +170,7 @@ class Tracer {
     constexpr uint64_t kMonitorStack = 64;  // what the glue saves
     ranges_ = {{"context", context_, sizeof(GuestContext), true},
                {"code map", context.code_map, kCodeMap, false},
+               {"rights", context.rights, paging::RightsMap::kSize, false},
                {"targets", context.jump_cache, table ? sizeof(uint32_t) << 32 : kJumpCache, false},
                {"monitor's stack", registers_.rsp - kMonitorStack, kMonitorStack + 8, true}};
     constexpr uint64_t kGiB = uint64_t{1} << 30;  // landing_pad.h: all that its loads can reach

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "paging/rights_map.h"
 #include "paging/shadow_window.h"
 #include "translate/guest_context.h"
 #include "x86/flags.h"
@@ -89,7 +90,8 @@ bool may_be_written(int64_t field, unsigned size) {
     return at >= begin && at + size <= begin + bytes;
   };
   if (within(offsetof(GuestContext, selectors), sizeof(GuestContext::selectors)) ||
-      within(offsetof(GuestContext, loaded), sizeof(GuestContext::loaded)))
+      within(offsetof(GuestContext, loaded), sizeof(GuestContext::loaded)) ||
+      (size == 4 && within(offsetof(GuestContext, checks_left), sizeof(GuestContext::checks_left))))
     return true;
   constexpr size_t kFields[] = {
       offsetof(GuestContext, interrupt_flag), offsetof(GuestContext, instructions_left),
@@ -309,6 +311,33 @@ class Verifier {
     return loads_field(n, ZYDIS_REGISTER_R10, offsetof(GuestContext, code_map),
                        offsetof(GuestContext, code_map));
   }
+  [[nodiscard]] bool loads_rights(size_t n) const {
+    return loads_field(n, ZYDIS_REGISTER_R10, offsetof(GuestContext, rights), offsetof(GuestContext, rights));
+  }
+  [[nodiscard]] bool writes(size_t n, ZydisRegister reg) const {
+    return std::ranges::any_of(code_[n].all(), [&](const ZydisDecodedOperand& operand) {
+      return operand.type == ZYDIS_OPERAND_TYPE_REGISTER && large(operand.reg.value) == reg &&
+             (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+    });
+  }
+  // r9 is the number of a page: mov r9d, 12; shrx r9d, r8d, r9d, and nothing since that changes it or can be
+  // reached from elsewhere.
+  [[nodiscard]] bool has_page_number(size_t n) const {
+    for (size_t at = n; at > 1 && !all_boundaries_.contains(code_[at].at); --at) {
+      if (is(at - 1, {0xc4, 0x42, 0x33, 0xf7, 0xc8})) return is(at - 2, {0x41, 0xb9, kPageShift, 0, 0, 0});
+      if (writes(at - 1, ZYDIS_REGISTER_R9)) return false;
+    }
+    return false;
+  }
+  // movzx ecx, byte [r10 + r9 * 2 + …]: RightsMap.
+  [[nodiscard]] bool looks_up_rights(size_t n, const ZydisDecodedOperand& operand) const {
+    const Decoded& d = code_[n];
+    const auto& m = operand.mem;
+    static_assert(paging::RightsMap::kSize == size_t{2} << (32 - kPageShift));
+    return d.i.mnemonic == ZYDIS_MNEMONIC_MOVZX && d.operands[0].reg.value == ZYDIS_REGISTER_ECX &&
+           operand.size == 8 && m.scale == 2 && (m.disp.value == 0 || m.disp.value == 1) && n > 0 &&
+           loads_rights(n - 1) && has_page_number(n);
+  }
   [[nodiscard]] bool empties_return_stack(size_t n) const {
     constexpr uint32_t kField = offsetof(GuestContext, return_stack_top);
     return loads_field(n, ZYDIS_REGISTER_RSP, kField, kField);
@@ -364,6 +393,10 @@ class Verifier {
                          m.disp.value < int64_t{4} << 20 && m.disp.value % 4 == 0 && n > 0 &&
                          loads_code_map(n - 1);
       if (!entry) complain("code map", d);
+      return;
+    }
+    if (m.base == ZYDIS_REGISTER_R10 && m.index == ZYDIS_REGISTER_R9) {
+      if (!looks_up_rights(n, operand)) complain("rights", d);
       return;
     }
     const bool segment_base = is(n, {0x45, 0x8b, 0x09}) && n > 0 && loads_segment_base(n - 1);
@@ -493,7 +526,8 @@ class Verifier {
     const bool for_string = is(n, {0x4a, 0x8d, 0x34, 0x1e}) || is(n, {0x4a, 0x8d, 0x3c, 0x1f});
     const bool scratch =
         one_of(reg, {ZYDIS_REGISTER_R8, ZYDIS_REGISTER_R9, ZYDIS_REGISTER_R10, ZYDIS_REGISTER_R11});
-    if (!for_string && !copies_view(n) && !(scratch && (loads_segment_base(n) || loads_code_map(n))))
+    if (!for_string && !copies_view(n) &&
+        !(scratch && (loads_segment_base(n) || loads_code_map(n) || loads_rights(n))))
       complain("64-bit result", d);
   }
 

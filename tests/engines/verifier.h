@@ -4,10 +4,10 @@
 //
 // What holds when nothing is found: memory is touched by operands gs:[32-bit address], by [r11 + 32-bit
 // register] and [r15] within reach of the window's guards, by a string instruction whose pointers have just
-// been put into the window, by loads around the landing pad, or within the GuestContext and code map at
-// places that the translator may use; R11–R14 are never written, RSP is but emptied, and R15 stays near the
-// window; no register of the guest's gets an upper half; nothing enters the host's kernel; control stays at
-// instruction starts of translated code and at the glue's ways out.
+// been put into the window, by loads around the landing pad, or within the GuestContext, the code map and the
+// rights of the window's pages at places that the translator may use; R11–R14 are never written, RSP is but
+// emptied, and R15 stays near the window; no register of the guest's gets an upper half; nothing enters the
+// host's kernel; control stays at instruction starts of translated code and at the glue's ways out.
 #pragma once
 
 #include <string>
