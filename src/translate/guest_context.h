@@ -93,7 +93,6 @@ struct GuestContext {
   uint64_t monitor_stack = 0;
   uint64_t entry = 0;
   uint64_t code_map = 0;  ///< Of the active window.
-  uint64_t rights = 0;    ///< RightsMap of the active window.
   uint64_t landing_pad = 0;
   uint64_t jump_cache = 0;
   uint64_t window = 0;  ///< Base of the active window, = GS base.
@@ -135,10 +134,13 @@ struct GuestContext {
   uint32_t ymm_loaded = 0;  ///< So are the upper halves of the YMM registers.
   uint32_t ymm_in_use = 0;  ///< Not all of `ymm_high` is zero.
   uint32_t host_mxcsr = 0x1f80;
-  /// How often an instruction may still look before it leaves to be judged anew, by SlowSite::check.
-  std::array<uint32_t, kAccessChecks> checks_left{};
   alignas(64) std::array<uint8_t, 512> fpu_image{};
   alignas(64) std::array<std::array<uint8_t, 16>, 8> ymm_high{};  ///< Meaningful while in use.
+
+  // For instructions that look before they access memory: access_check.cc.
+  uint64_t rights = 0;  ///< RightsMap of the active window.
+  /// How often one may still look before it leaves to be judged anew, by SlowSite::check.
+  std::array<uint32_t, kAccessChecks> checks_left{};
 };
 
 [[nodiscard]] inline HostMemory context_field(size_t offset) {
