@@ -17,8 +17,8 @@ namespace {
 using namespace engines;
 
 struct Bench {
-  EngineMachine interpreted{EngineUsed::None}, translated{EngineUsed::Translate}, trapping{EngineUsed::Trap, {.faults_to_be_slow = 1}},
-      counted{EngineUsed::Counted};
+  EngineMachine interpreted{EngineUsed::None}, translated{EngineUsed::Translate},
+      trapping{EngineUsed::Trap, {.faults_to_be_slow = 1}}, counted{EngineUsed::Counted};
   std::array<uint64_t, 3> verified{};  // units that were there when it was done last
 
   Bench() {
