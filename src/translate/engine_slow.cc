@@ -59,7 +59,10 @@ void Engine::note_decline(uint32_t eip) {
   if (page == nullptr || (!faulted && page->slow.empty())) return;
   const auto offset = static_cast<uint16_t>(eip & kPageMask);
   if (!faulted) {
-    if (const auto site = page->slow.find(offset); site != page->slow.end()) note_slow_run(eip, site->second);
+    const auto site = page->slow.find(offset);
+    if (site == page->slow.end()) return;
+    if (site->second.looks) ++site->second.page_faults;  // Nobody else says so of a CALL or a RET.
+    note_slow_run(eip, site->second);
     return;
   }
   // Perhaps the sum that wraps needs another form of address, and nothing is wrong with the access.
