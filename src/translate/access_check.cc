@@ -1,7 +1,8 @@
 // Instructions that look whether the window shows a page before they access it: whose accesses would often
 // end in a signal (SlowSite), but more often not.
-#include <array>
+#include <optional>
 
+#include "translate/string_form.h"
 #include "translate/unit_builder.h"
 
 namespace vitrine::translate {
@@ -40,10 +41,9 @@ bool writes_operand(const Instruction& i) {
 // r8d = the operand's address; away unless the byte of its page is 1. Without touching the flags; the guest's
 // ECX is in r8d meanwhile. Behind it nothing is left in a register but the guest's.
 void UnitBuilder::check_page_shown(HostMemory operand, bool writes, std::optional<uint16_t> counter) {
-  constexpr uint32_t kNumber = kPageShift;
   operand.space = AddressSpace::Monitor;
   out_.load_address(kR8, operand);
-  out_.move_immediate(kR9, kNumber);
+  out_.move_immediate(kR9, kPageShift);
   out_.bytes(0xc4, 0x42, 0x33, 0xf7, 0xc8);  // shrx r9d, r8d, r9d
   out_.move(kR8, kRcx);
   std::optional<size_t> spent;
@@ -74,44 +74,20 @@ void UnitBuilder::check_page_shown(HostMemory operand, bool writes, std::optiona
 // False: where it is cannot be said, or not soon enough.
 bool UnitBuilder::check_operands(uint16_t counter) {
   const Instruction& i = *instruction_;
-  const bool flat_source = i.segment != x86::kFs && i.segment != x86::kGs;
-  const HostMemory source{.base = kRsi}, destination{.base = kRdi};
-  const bool by_stack = i.is_memory == 0;
-  switch (i.operation) {
-    case Operation::Movs:
-      if (!flat_source) return false;
-      check_page_shown(source, false, std::nullopt);
-      check_page_shown(destination, true, counter);
-      return true;
-    case Operation::Cmps:
-      if (!flat_source) return false;
-      check_page_shown(source, false, std::nullopt);
-      check_page_shown(destination, false, counter);
-      return true;
-    case Operation::Lods:
-      if (!flat_source) return false;
-      check_page_shown(source, false, counter);
-      return true;
-    case Operation::Stos: check_page_shown(destination, true, counter); return true;
-    case Operation::Scas: check_page_shown(destination, false, counter); return true;
-    case Operation::Push:
-    case Operation::Call:
-      if (by_stack) {
-        check_page_shown(stack(-int32_t{i.operand_size}), true, counter);
-        return true;
-      }
-      break;
-    case Operation::Pop:
-    case Operation::Ret:
-      if (by_stack) {
-        check_page_shown(stack(0), false, counter);
-        return true;
-      }
-      break;
-    default: break;
+  const StringForm form = string_form_of(i.operation);
+  if (form.source && (i.segment == x86::kFs || i.segment == x86::kGs)) return false;
+  if (form.source)
+    check_page_shown({.base = kRsi}, false, form.destination ? std::nullopt : std::optional(counter));
+  if (form.destination) check_page_shown({.base = kRdi}, !form.compares, counter);
+  if (form.opcode != 0) return true;
+  if (i.is_memory == 0) {
+    const bool stores = i.operation == Operation::Push || i.operation == Operation::Call;
+    if (!stores && i.operation != Operation::Pop && i.operation != Operation::Ret) return false;
+    check_page_shown(stack(stores ? -int32_t{i.operand_size} : 0), stores, counter);
+    return true;
   }
   HostMemory memory;
-  if (i.is_memory == 0 || !memory_operand(memory)) return false;
+  if (!memory_operand(memory)) return false;
   check_page_shown(memory, writes_operand(i), counter);
   return true;
 }

@@ -84,19 +84,17 @@ void Engine::note_slow_run(uint32_t eip, SlowSite& slow) {
   } else if (++slow.runs < (before.reason == SlowReason::PageFault ? kRunsToJudge : kRunsAsSlow)) {
     return;
   }
-  slow = SlowSite{.patience = before.patience};
   if (before.reason == SlowReason::PageFault) {
     const bool rare = before.looks ? before.page_faults * kChecksWorthAFault < kChecksToJudge
                                    : before.page_faults * kRunsWorthAFault < kRunsToJudge;
     if (!rare) {
-      slow.reason = SlowReason::PageFault;
-      slow.check = before.check;
-      slow.looks = before.looks;
-      slow.unseen = before.unseen;
+      slow.accesses = slow.page_faults = slow.runs = 0;
       return;
     }
-    slow.patience = std::min<uint8_t>(before.patience + 2, kMostPatience);
   }
+  slow = SlowSite{.patience = before.patience};
+  if (before.reason == SlowReason::PageFault)
+    slow.patience = std::min<uint8_t>(before.patience + 2, kMostPatience);
   give_check(before.check);
   if (const CodePage* const page = known_page(eip))
     forget_units(*page->key.block, page->key.page, eip & kPageMask, 1);

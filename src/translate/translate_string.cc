@@ -2,29 +2,13 @@
 // the instruction. At every moment their low halves, and ECX, are what the guest's registers should be,
 // because windows are aligned to 4 GiB; so a fault or an interrupt in the middle needs no repair but that
 // cut. A pointer that runs over either end of the window meets its guards.
+#include "translate/string_form.h"
 #include "translate/unit_builder.h"
 
 namespace vitrine::translate {
 namespace {
 
 using cpu::Operation;
-
-struct StringForm {
-  uint8_t opcode = 0;  ///< Of the byte form.
-  bool source = false, destination = false;
-  bool compares = false;  ///< REPNE has a meaning of its own.
-};
-
-StringForm form_of(Operation operation) {
-  switch (operation) {
-    case Operation::Movs: return {0xa4, true, true, false};
-    case Operation::Cmps: return {0xa6, true, true, true};
-    case Operation::Stos: return {0xaa, false, true, false};
-    case Operation::Lods: return {0xac, true, false, false};
-    case Operation::Scas: return {0xae, false, true, true};
-    default: return {};
-  }
-}
 
 // REP MOVS and STOS begin slowly, and wait for the stores before them (memory that has just been pushed, or
 // written by the monitor at another address); what is short goes one by one. Without touching the flags.
@@ -56,7 +40,7 @@ void repeat_move(Emitter& out, uint8_t opcode, bool narrow, unsigned most_bits) 
 
 Verdict translate_string(UnitBuilder& builder) {
   const cpu::Instruction& i = builder.instruction();
-  const StringForm form = form_of(i.operation);
+  const StringForm form = string_form_of(i.operation);
   if (form.opcode == 0 || i.address_mask != 0xffffffff) return Verdict::Declined;
   if (form.source && (i.segment == x86::kFs || i.segment == x86::kGs || i.segment == x86::kCs))
     return Verdict::Declined;

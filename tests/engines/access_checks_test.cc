@@ -7,6 +7,9 @@ namespace {
 
 constexpr uint32_t kTurns = 60, kRunsOfATurn = 40;
 
+// push eax; mov eax, cr3; mov cr3, eax; pop eax; iret
+const std::vector<uint8_t> kLoadCr3 = {0x50, 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0x58, 0xcf};
+
 struct Row {
   const char* name;
   std::vector<uint8_t> prepare;  ///< In each turn.
@@ -82,8 +85,7 @@ TEST_P(AccessChecks, AllForms) {
     wanted.state.gpr[x86::kEbx] = 0x40;
     wanted.state.gpr[x86::kEcx] = 0x89abcdef;
     for (unsigned n = 0; n < 0x2000; ++n) wanted.data.push_back(static_cast<uint8_t>(n * 7 + n / 256));
-    // push eax; mov eax, cr3; mov cr3, eax; pop eax; iret
-    wanted.system_call = {0x50, 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0x58, 0xcf};
+    wanted.system_call = kLoadCr3;
     start();
     const auto& counters = native_->engine()->counters();
     const Ending ending = compare(wanted, 0, row.name);
@@ -98,13 +100,13 @@ TEST_P(AccessChecks, AllForms) {
   }
 }
 
-TEST_P(AccessChecks, AreKeptWhileTheInterpreterIsInterrupted) {
+TEST_P(AccessChecks, HoldWhenTheyAreInterrupted) {
   Code code;
   code.mov(x86::kEbp, 2000).add({0xcd, 0x80});
   const size_t again = code.size();
   code.add({0x11, 0x07, 0x13, 0x0e, 0x51, 0x5b, 0x4d}).back(0x75, again);  // adc, adc, push, pop; dec, jnz
   Program wanted = program(code);
-  wanted.system_call = {0x50, 0x0f, 0x20, 0xd8, 0x0f, 0x22, 0xd8, 0x58, 0xcf};
+  wanted.system_call = kLoadCr3;
   start();
   constexpr uint64_t kOften = 50'000;
   for (unsigned n = 0; n < 20; ++n) compare(wanted, kOften);

@@ -71,7 +71,7 @@ struct Round {
     return fmt::format("{}, {}, {} spaces, {} mappings, {} fills, slow after {}",
                        kPolicies[static_cast<size_t>(shadow.policy)],
                        shadow.views == ShadowViews::One ? "one view" : "two views", shadow.most_spaces,
-                       shadow.mapping_budget, fills == paging::ShadowFills::First ? "first" : "repeated",
+                       shadow.mapping_budget, fills == paging::ShadowFills::First ? "first" : "again",
                        faults_to_be_slow);
   }
 
